@@ -1,0 +1,1 @@
+"""Makes examples: readers of labelled sources, synthesis, mixing, splits, rendering."""

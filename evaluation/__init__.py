@@ -1,0 +1,1 @@
+"""Measures what serving really does."""

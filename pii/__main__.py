@@ -1,0 +1,38 @@
+"""The one command: ``pii <stage> ...`` runs ``python -m <module> ...``.
+
+This room knows the others only by the words that a person types, as git knows ``git-foo``; nothing is
+imported before a command is chosen, so that ``pii --help`` is instant.
+"""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "data": ("data_pipeline.build", "merge, synthesise, mix and render training examples"),
+    "train": ("training.sft", "fine-tune a model on the examples"),
+    "merge": ("training.merge", "merge an adapter into its base"),
+    "eval": ("evaluation.run", "measure what serving does, and write the report"),
+    "serve": ("serving.app", "answer POST /extract and /redact over HTTP"),
+    "extract": ("serving.extract", "find entities in a JSONL file"),
+    "redact": ("serving.redact", "remove entities from a JSONL or text file"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code (0 done, 2 something to mend)."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help", "help"):
+        width = max(map(len, COMMANDS))
+        lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+        sys.stdout.write("\n".join(["usage: pii COMMAND [--help] ...", "", *lines, ""]))
+        return 0
+    if words[0] not in COMMANDS:
+        sys.stderr.write(f"error: no such command; one of {', '.join(COMMANDS)}\n")
+        return 2
+    module = importlib.import_module(COMMANDS[words[0]][0])
+    code: int = module.main(words[1:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The model folder: where training and serving meet.
+
+``weights, tokenizer, generation config`` + ``manifest.json`` + ``README.md``. Whatever loads a model reads
+the manifest first.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from configs.atomic import writing
+from configs.errors import ConfigError
+from configs.reader import StrictConfig, parse
+from pii import codec
+from pii.errors import ModelFolderError
+
+MANIFEST = "manifest.json"
+CARD = "README.md"
+
+
+class ModelManifest(StrictConfig):
+    """What a model is and how it was made. Every field is a fact of the run that wrote it."""
+
+    kind: Literal["pii-model"] = "pii-model"
+    codec_version: int
+    codec_fingerprint: str
+    answer_style: codec.AnswerStyle
+    entity_types: tuple[str, ...]
+    """Types that the training data labelled; a request for others is refused."""
+    context_tokens: int
+    """Most tokens of prompt and answer together."""
+    window_chars: int
+    """Most code points of one window, as in training."""
+    window_margin: int
+    """Context on each side of a window's core, in code points."""
+    base_model: str
+    """Id or folder name of the base; ``config`` for one that was trained from nothing."""
+    base_revision: str = ""
+    method: str
+    hyperparameters: dict[str, Any]
+    data_identity: str
+    """Identity of the data set, as its manifest says."""
+    data_sources: dict[str, Any]
+    """Source → licence and counts."""
+    num_parameters: int
+    training: dict[str, Any]
+    """Measured facts of the run: steps, losses, seconds, peak memory."""
+    evaluation: dict[str, Any] = Field(default_factory=dict)
+    """Summary of the last evaluation; empty before one."""
+    calibration: dict[str, Any] = Field(default_factory=dict)
+    """Score calibration; empty where none was made."""
+    versions: dict[str, str]
+
+
+def write_manifest(folder: Path, manifest: ModelManifest) -> None:
+    """Write ``manifest.json``; do it last, for a folder without one counts as half-written."""
+    with writing(folder / MANIFEST) as file:
+        json.dump(manifest.model_dump(mode="json"), file, ensure_ascii=False, indent=2)
+        file.write("\n")
+
+
+def read_manifest(folder: Path) -> ModelManifest:
+    """Read and check the manifest of a model folder.
+
+    Raises ModelFolderError: the folder is missing or half-written, or its format is not this codec's.
+    """
+    if not folder.is_dir():
+        raise ModelFolderError(f"{folder}: no such model folder; `make data train` makes one")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelFolderError(f"{folder}: no {MANIFEST}; the folder is half-written or not a model of ours")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ModelFolderError(f"{path}: not JSON") from None
+    # The codec comes before the fields: a model of another version may well have other fields.
+    version = values.get("codec_version") if isinstance(values, dict) else None
+    if version != codec.VERSION or values.get("codec_fingerprint") != codec.fingerprint():
+        raise ModelFolderError(
+            f"{folder}: trained on codec version {version!r}, this program speaks {codec.VERSION}"
+            " (or the same version with another format); train again or use the matching release"
+        )
+    try:
+        return parse(values, ModelManifest, str(path))
+    except ConfigError as error:
+        raise ModelFolderError(str(error)) from None

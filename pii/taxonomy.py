@@ -1,0 +1,85 @@
+"""The entity types: data from ``entity_types.yaml``, with names in both languages, tier and law."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.reader import StrictConfig, parse, read_yaml
+from pii.errors import RequestError
+
+
+class EntityType(StrictConfig):
+    """One entity type. `name` is UPPER_SNAKE; `tier` says how directly it points at a person."""
+
+    name: str
+    zh: str
+    """Chinese name, for tags and pages."""
+    en: str
+    """English name."""
+    tier: Literal["direct", "quasi", "none"]
+    default: bool
+    """Whether a request that names no types asks for it."""
+    sensitive: str = ""
+    """The law that counts it as sensitive personal information; empty: none does."""
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """The known types, in their stable order."""
+
+    types: Mapping[str, EntityType]
+
+    def __iter__(self) -> Iterator[EntityType]:
+        return iter(self.types.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.types
+
+    def __getitem__(self, name: str) -> EntityType:
+        return self.types[name]
+
+    @property
+    def default_types(self) -> tuple[str, ...]:
+        """Names of the types that a request without types asks for, in taxonomy order."""
+        return tuple(t.name for t in self if t.default)
+
+    def resolve(self, names: Iterable[str] | None) -> tuple[str, ...]:
+        """The requested types in taxonomy order, each once; None means the default types.
+
+        Raises RequestError (``unknown_type``, ``no_types``) with the place.
+        """
+        if names is None:
+            return self.default_types
+        wanted = set()
+        for index, name in enumerate(names):
+            if name not in self.types:
+                # The name itself comes from the caller and may be anything: it is not repeated.
+                raise RequestError("unknown_type", f"types[{index}]", "not a type of the taxonomy")
+            wanted.add(name)
+        if not wanted:
+            raise RequestError("no_types", "types", "an empty list of types asks for nothing")
+        return tuple(name for name in self.types if name in wanted)
+
+
+def load(*extensions: Path) -> Taxonomy:
+    """Read the shipped types and then the user's own files, which may add types or change them.
+
+    Raises ConfigError with the dotted path for a type that lacks a field.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for path in (Path(__file__).with_name("entity_types.yaml"), *extensions):
+        for name, fields in read_yaml(path).items():
+            merged[name] = {**merged.get(name, {}), **fields}
+    return Taxonomy(
+        {name: parse({"name": name, **fields}, EntityType, name) for name, fields in merged.items()}
+    )
+
+
+@functools.cache
+def shipped() -> Taxonomy:
+    """The taxonomy as it comes with the product."""
+    return load()

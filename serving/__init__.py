@@ -1,0 +1,1 @@
+"""The extractor, its engines, the HTTP service and the batch commands."""

@@ -1,0 +1,1 @@
+"""Fine-tunes a model on rendered examples and writes a model folder."""

@@ -1,0 +1,77 @@
+"""The model card: ``README.md`` of a model folder, every line a fact of its manifest.
+
+Front matter as the hub reads it: https://huggingface.co/docs/hub/model-cards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from pii.model_folder import ModelManifest
+
+
+def render(manifest: ModelManifest) -> str:
+    """The card's Markdown; holds names and numbers only, never a text of the data."""
+    sections = [
+        _front_matter(manifest),
+        "# PII extraction model",
+        _summary(manifest),
+        "## Use\n\n"
+        "Prompt, answer and reading are those of `pii.codec`; load the folder with this program:\n\n"
+        "    pii extract notes.jsonl -o found.jsonl --model THIS_FOLDER\n",
+        "## Entity types\n\n" + ", ".join(manifest.entity_types),
+        "## Data\n\n" + _sources(manifest.data_sources),
+        "## Training\n\n" + _table(manifest.training),
+        "## Hyperparameters\n\n" + _table(manifest.hyperparameters),
+        "## Evaluation\n\n" + _table(manifest.evaluation),
+        "## Limits\n\n"
+        "Finds what its training data marked, in Chinese and English; other languages were not taught."
+        " It misses mentions: read the leakage of an evaluation on your own text before you rely on redaction.",
+        "## Versions\n\n" + _table(manifest.versions),
+    ]
+    return "\n\n".join(section.rstrip() for section in sections) + "\n"
+
+
+def _front_matter(manifest: ModelManifest) -> str:
+    facts: dict[str, Any] = {
+        "language": ["zh", "en"],
+        "pipeline_tag": "text-generation",
+        "library_name": "transformers",
+        "tags": ["pii", "named-entity-recognition", "privacy"],
+    }
+    if manifest.base_model and "/" in manifest.base_model:
+        facts["base_model"] = manifest.base_model
+    return f"---\n{yaml.safe_dump(facts, sort_keys=False)}---"
+
+
+def _summary(manifest: ModelManifest) -> str:
+    base = "nothing (random weights)" if manifest.base_model == "config" else f"`{manifest.base_model}`"
+    revision = f" at revision `{manifest.base_revision}`" if manifest.base_revision else ""
+    return (
+        f"Names personal information in a text as JSON. Made by `{manifest.method}` from {base}{revision}:"
+        f" {manifest.num_parameters:,} parameters, {manifest.context_tokens:,} tokens of context, windows of"
+        f" {manifest.window_chars:,} characters with a margin of {manifest.window_margin:,}, answer format"
+        f" version {manifest.codec_version} (`{manifest.answer_style}`)."
+    )
+
+
+def _sources(sources: Mapping[str, Any]) -> str:
+    return _table(sources) + ("\n\nThe licence of each source binds what is made from it." if sources else "")
+
+
+def _table(facts: Mapping[str, Any]) -> str:
+    if not facts:
+        return "None recorded."
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in _flat(facts))])
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            cell = f"{value:,.4g}" if isinstance(value, float) else str(value)
+            yield f"{prefix}{name}", cell.replace("|", "\\|").replace("\n", " ")

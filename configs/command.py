@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,17 +48,41 @@ def config_of(arguments: argparse.Namespace, schema: type[Schema]) -> Schema:
 
 
 def run(main: Callable[[], int]) -> int:
-    """Run a command's body: logging to stderr; a UserError becomes one line and exit code 2."""
+    """Run a command's body: logging to stderr; a UserError becomes one line and exit code 2.
+
+    An interrupt (Ctrl-C) ends with one line and 130, as shells count it. A reader such as ``head`` that
+    closes our standard output early is no error.
+    """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        return main()
+        code = main()
+        sys.stdout.flush()
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
     except BrokenPipeError:
-        # A reader such as `head` closed the pipe: not an error of ours.
-        sys.stderr.close()
+        if not _reader_is_gone():
+            raise
         return 0
+    return code
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads our standard output any more; what is left for it is then thrown away.
+
+    Otherwise the interpreter would fail once more at its end, where it flushes standard output.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return True
+    return False

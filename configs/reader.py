@@ -4,6 +4,7 @@ A recipe is one YAML file and one schema: a subclass of :class:`StrictConfig`, k
 that uses it. Unknown keys, wrong types and broken bounds are refused with the dotted path.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ class StrictConfig(BaseModel):
         validate_default=True,
         use_attribute_docstrings=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
         protected_namespaces=(),
     )
 
@@ -35,30 +37,54 @@ Schema = TypeVar("Schema", bound=StrictConfig)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 without its traps: duplicate keys are refused, ``1e-4`` is a number."""
+    """YAML 1.1 without its traps: duplicate keys are refused, ``1e-4`` is a number, dates are strings."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes exactly what `_Loader` would otherwise read as something else."""
 
 
 def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            line = key_node.start_mark.line + 1
-            raise ConfigError(f"line {line}: the key {key!r} stands twice")
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return {
-        loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value
-    }
+    seen: set[str] = set()
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{line}: a key has to be a plain word")
+        if key.value in seen:
+            raise ConfigError(f"{line}: the key {key.value!r} stands twice")
+        seen.add(key.value)
+    # Merge keys (<<) are resolved after the check: what they bring may be overridden.
+    return loader.construct_mapping(node, deep=True)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
-# PyYAML reads 1e-4 as a string (YAML 1.1 wants a dot); every other reader takes it as a float.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+for _dialect in (_Loader, _Dumper):
+    # A version or a revision may look like a date; no recipe has a field for one.
+    _dialect.yaml_implicit_resolvers = {
+        first: [(tag, shape) for tag, shape in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in _dialect.yaml_implicit_resolvers.items()
+    }
+    # PyYAML reads 1e-4 and 1.5e3 as strings (YAML 1.1 wants a dot and a sign); other readers do not.
+    _dialect.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+        list("-+.0123456789"),
+    )
+
+
+def _plain(text: str, where: str) -> Any:
+    """The plain values of a YAML text. Raises ConfigError with the line, never with the text."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except ConfigError as error:
+        raise ConfigError(f"{where}:{error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{where}{line}: not YAML") from None
+    except (ValueError, RecursionError):
+        # A tag whose value does not fit it (`!!int x`), or nesting without end.
+        raise ConfigError(f"{where}: holds a value that cannot be read") from None
 
 
 def read_yaml(path: Path) -> Any:
@@ -69,38 +95,32 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({type(error).__name__})") from None
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not YAML") from None
+    return _plain(text, str(path))
 
 
-def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Apply ``dotted.key=value`` assignments; the value is read as YAML.
+def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Apply ``dotted.key=value`` assignments to a copy; the value is read as YAML.
 
+    Sections that are missing or empty are made. A list is replaced as a whole (``a.b=[1, 2]``).
     Raises ConfigError for an assignment without ``=`` or through a key that is not a mapping.
     """
-    for assignment in assignments:
+    changed = dict(values)
+    for number, assignment in enumerate(assignments, 1):
         path, equals, raw = assignment.partition("=")
-        if not equals or not path:
-            raise ConfigError(f"--set {path}: expected dotted.key=value")
-        try:
-            value = yaml.load(raw, Loader=_Loader)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {path}: the value is not YAML") from None
-        *parents, leaf = path.split(".")
-        target = values
-        for parent in parents:
-            child = target.setdefault(parent, {})
-            if not isinstance(child, dict):
-                raise ConfigError(f"--set {path}: {parent} is not a mapping")
-            target = child
-        target[leaf] = value
-    return values
+        keys = path.split(".")
+        if not equals or not all(keys):
+            # Not repeated: without its "=" the whole of it may be a secret.
+            raise ConfigError(f"--set, number {number}: expected dotted.key=value")
+        target = changed
+        for key in keys[:-1]:
+            child = target.get(key)
+            if not isinstance(child, dict | None):
+                raise ConfigError(f"--set {path}: {key} is not a mapping")
+            # Copied, because a YAML alias shares one mapping between two places.
+            target[key] = dict(child or {})
+            target = target[key]
+        target[keys[-1]] = _plain(raw, f"--set {path}")
+    return changed
 
 
 def parse(values: Any, schema: type[Schema], where: str) -> Schema:
@@ -120,12 +140,10 @@ def parse(values: Any, schema: type[Schema], where: str) -> Schema:
 
 
 def _as_json(values: Mapping[str, Any], where: str) -> str:
-    import json
-
     try:
         return json.dumps(values)
-    except TypeError:
-        raise ConfigError(f"{where}: dates and other YAML types need quotes") from None
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where}: sets, binary values and endless aliases are not read") from None
 
 
 def _expectation(item: Mapping[str, Any]) -> str:
@@ -153,4 +171,7 @@ def load(path: str | Path, schema: type[Schema], assignments: Iterable[str] = ()
 
 def dump(config: StrictConfig) -> str:
     """Write the effective configuration as YAML, in the schema's order."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    dumped: str = yaml.dump(
+        config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True
+    )
+    return dumped

@@ -1,14 +1,18 @@
 """A stage reads a config and files, writes a folder and, last, ``manifest.json``.
 
 A folder without a manifest is one that was cut off. A stage whose config and inputs are those of the
-manifest is not run again. A folder that this product did not make is never written into.
+manifest is not run again. A folder that this stage did not make is never written into, and no two
+processes write into one folder at a time.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import platform
 import time
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,8 @@ from configs.reader import StrictConfig, dump
 
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
+LOCK = ".lock"
+"""Held by the process that writes the folder; the kernel lets go of it when the process ends."""
 
 
 def file_hash(path: Path) -> str:
@@ -53,7 +59,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise StageError(f"{path}: not JSON") from None
+        raise StageError(f"{path}: not JSON; remove the folder and run its stage again") from None
     if not isinstance(manifest, dict):
         raise StageError(f"{path}: expected a JSON object")
     return manifest
@@ -72,6 +78,7 @@ class Stage:
     def __init__(self, name: str, folder: Path, config: StrictConfig, inputs: Mapping[str, str]) -> None:
         self.name, self.folder, self.config, self.inputs = name, folder, config, dict(inputs)
         self._started = time.monotonic()
+        self._unlock: Callable[[], object] | None = None
 
     @property
     def identity(self) -> str:
@@ -80,7 +87,11 @@ class Stage:
         return hashlib.sha256(payload.encode()).hexdigest()
 
     def is_current(self) -> bool:
-        """Whether the folder holds the finished output of exactly this configuration and input."""
+        """Whether the folder holds the finished output of exactly this configuration and input.
+
+        Outputs have to be there; their content is not hashed again, for later stages may add to them (an
+        evaluation writes its summary into the model's manifest).
+        """
         if not (self.folder / MANIFEST).is_file():
             return False
         manifest = read_manifest(self.folder)
@@ -92,25 +103,52 @@ class Stage:
     def begin(self) -> None:
         """Make the folder ready: the old manifest goes first, so that a cut-off run is visible.
 
-        Raises StageError where the folder holds files of something else.
+        The folder is locked until `finish`, or until this object or the process ends.
+
+        Raises StageError where the folder holds files of something else, or another process writes it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise StageError(f"{self.folder}: is a file; name a folder") from None
+        self._check_owner()
+        if self._unlock is None:
+            self._unlock = self._locked()
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        with writing(self.folder / CONFIG) as file:
+            file.write(f"{self._headline}\n{dump(self.config)}")
+
+    @property
+    def _headline(self) -> str:
+        """First line of ``config.yaml``: whose folder it is, even where the run was cut off."""
+        return f"# The effective configuration of the stage: {self.name}"
+
+    def _check_owner(self) -> None:
         manifest, config = self.folder / MANIFEST, self.folder / CONFIG
-        others = [p for p in self.folder.iterdir() if not p.name.startswith(".")]
-        if manifest.is_file() and read_manifest(self.folder).get("stage") != self.name:
-            raise StageError(f"{self.folder}: holds the output of another stage; name another folder")
-        if others and not manifest.is_file() and not config.is_file():
-            raise StageError(f"{self.folder}: holds files that no stage wrote; name an empty folder")
-        manifest.unlink(missing_ok=True)
-        with writing(config) as file:
-            file.write(dump(self.config))
+        if manifest.is_file():
+            ours = read_manifest(self.folder).get("stage") == self.name
+        elif config.is_file():
+            ours = self._headline in config.read_text(encoding="utf-8", errors="replace").splitlines()[:1]
+        else:
+            ours = all(path.name.startswith(".") for path in self.folder.iterdir())
+        if not ours:
+            raise StageError(f"{self.folder}: holds files of something else; name another or an empty folder")
+
+    def _locked(self) -> Callable[[], object]:
+        descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StageError(f"{self.folder}: another process is writing here; wait for it") from None
+        return weakref.finalize(self, _release, descriptor)
 
     def finish(self, outputs: Iterable[str], facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the manifest, last of all.
 
         Args:
             outputs: names of the files that the stage wrote, relative to the folder.
-            facts: counts and whatever else the stage reports; JSON values.
+            facts: counts and whatever else the stage reports; JSON values under names of their own.
         """
         manifest = {
             "stage": self.name,
@@ -119,9 +157,19 @@ class Stage:
             "inputs": self.inputs,
             "outputs": folder_hash(self.folder, sorted(outputs)),
             "seconds": round(time.monotonic() - self._started, 1),
-            **facts,
         }
+        assert not manifest.keys() & facts.keys(), "a fact may not take the place of the stage's own"
+        manifest |= facts
         with writing(self.folder / MANIFEST) as file:
             json.dump(manifest, file, ensure_ascii=False, indent=2)
             file.write("\n")
+        if self._unlock is not None:
+            self._unlock()
+            self._unlock = None
         return manifest
+
+
+def _release(descriptor: int) -> None:
+    # Explicitly, because a worker process that was forked meanwhile shares the lock.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)

@@ -29,8 +29,15 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         sys.stderr.write(f"error: no such command; one of {', '.join(COMMANDS)}\n")
         return 2
-    module = importlib.import_module(COMMANDS[words[0]][0])
-    code: int = module.main(words[1:])
+    try:
+        module = importlib.import_module(COMMANDS[words[0]][0])
+        code: int = module.main(words[1:])
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {name.partition(".")[0] for name, _ in COMMANDS.values()} | {"configs", "pii", ""}:
+            raise
+        sys.stderr.write(f"error: {package} is not installed; install the extra that this command needs\n")
+        return 2
     return code
 
 

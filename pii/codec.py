@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Never, Protocol, TypedDict
 
 from pii.spans import Span
 from pii.taxonomy import shipped
@@ -25,6 +26,9 @@ VERSION = 1
 
 AnswerStyle = Literal["value", "with_offsets"]
 """``value``: type and value; ``with_offsets``: start and end too, kept so that its cost can be measured."""
+
+Problem = Literal["", "truncated", "not_json", "wrong_schema", "text_around_json"]
+"""What is wrong with an answer; see `Answer.problem`."""
 
 INSTRUCTION = "Extract PII as JSON"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
@@ -57,13 +61,15 @@ class Answer:
 
     Attributes:
         mentions: every readable entity, in the order written.
-        problem: why reading stopped or what is wrong; empty for a complete answer in the format.
+        problem: empty for a complete answer in the format; ``truncated``: it was begun and reading stopped
+            before its end; ``text_around_json``: it is whole, with prose or a code fence around it;
+            ``wrong_schema``: JSON of another shape, in whole or in part; ``not_json``: none of this.
         valid_json: the whole string is one JSON value.
         valid_schema: it is an object whose ``entities`` are all objects with string type and value.
     """
 
     mentions: tuple[Mention, ...]
-    problem: Literal["", "truncated", "not_json", "wrong_schema", "text_around_json"]
+    problem: Problem
     valid_json: bool
     valid_schema: bool
 
@@ -95,8 +101,9 @@ def encode(
 ) -> tuple[list[int], list[bool]]:
     """Token ids of a conversation in ChatML, and for each whether it belongs to an assistant's turn.
 
-    Equal to Qwen2's chat template for harmless text. The content of a turn is never read as control
-    tokens: a text that spells ``<|im_end|>`` cannot end its turn.
+    Equal to Qwen2's chat template for text that spells no control token and does not begin with white space
+    (which the template would join to the line break before it). The content of a turn is never read as
+    control tokens: a text that spells ``<|im_end|>`` cannot end its turn.
 
     Args:
         tokenizer: a tokenizer with ChatML's control tokens.
@@ -117,12 +124,14 @@ def encode(
 
     for message in messages:
         answer = message["role"] == "assistant"
-        append(f"{TURN_START}{message['role']}\n", control=True, answer=False)
+        append(TURN_START, control=True, answer=False)
+        append(f"{message['role']}\n", control=False, answer=False)
         append(message["content"], control=False, answer=answer)
         append(TURN_END, control=True, answer=answer)
-        append("\n", control=True, answer=False)
+        append("\n", control=False, answer=False)
     if answer_next:
-        append(f"{TURN_START}assistant\n", control=True, answer=False)
+        append(TURN_START, control=True, answer=False)
+        append("assistant\n", control=False, answer=False)
     return ids, is_answer
 
 
@@ -140,14 +149,25 @@ def render(text: str, spans: Iterable[Span], style: AnswerStyle = "value") -> st
     return json.dumps({"entities": entities}, ensure_ascii=False, separators=(",", ":"))
 
 
+_EMPTY = render("", ())
+
+
+def _refuse_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+"""JSON as its standard has it: Python's own reader takes NaN and Infinity too."""
+
+
 def parse(answer: str) -> Answer:
     """Read any string that a model may write. Never raises.
 
-    A complete answer in the format has no problem. Otherwise every readable entity is returned with the
-    first problem: cut off in the middle, prose or a code fence around the JSON, another schema, no JSON.
+    A complete answer in the format has no problem. Otherwise every entity up to the first that cannot be
+    read is returned with the problem.
     """
     try:
-        value = json.loads(answer)
+        value = _DECODER.decode(answer)
     except (ValueError, RecursionError):
         return _salvage(answer)
     mentions, well_formed = _mentions(value)
@@ -173,34 +193,40 @@ def _mention(entity: Any) -> Mention | None:
     return Mention(kind, value, start if type(start) is int else None, end if type(end) is int else None)
 
 
+_HEAD = re.compile(r'\{\s*"entities"\s*:\s*\[')
+
+
 def _salvage(answer: str) -> Answer:
     """Read what is readable of a string that is not one JSON value."""
-    opening = answer.find("{")
-    if opening < 0:
-        return Answer((), "not_json", False, False)
-    decoder = json.JSONDecoder()
-    try:
-        value, _ = decoder.raw_decode(answer, opening)
-    except (ValueError, RecursionError):
-        pass
-    else:
-        mentions, well_formed = _mentions(value)
-        if well_formed:
-            return Answer(mentions, "text_around_json", False, False)
-    # The outer object does not end: read the entities one by one until one of them does not.
-    array = answer.find("[", opening)
-    position = answer.find("{", array) if array >= 0 else -1
+    head = _HEAD.search(answer)
+    if head is not None:
+        try:
+            value, _ = _DECODER.raw_decode(answer, head.start())
+        except (ValueError, RecursionError):
+            pass
+        else:
+            mentions, well_formed = _mentions(value)
+            return Answer(mentions, "text_around_json" if well_formed else "wrong_schema", False, False)
+    # No whole answer in it: read the objects one by one until one of them does not end.
     mentions_read: list[Mention] = []
+    position = answer.find("{", head.end() if head else 0)
     while position >= 0:
         try:
-            entity, end = decoder.raw_decode(answer, position)
+            value, end = _DECODER.raw_decode(answer, position)
         except (ValueError, RecursionError):
             break
-        if (mention := _mention(entity)) is not None:
-            mentions_read.append(mention)
+        mention = _mention(value)
+        mentions_read += (mention,) if mention else _mentions(value)[0]
         position = answer.find("{", end)
-    known = bool(mentions_read) or '"entities"' in answer
-    return Answer(tuple(mentions_read), "truncated" if known else "not_json", False, False)
+    begun = head is not None or _is_begun(answer)
+    problem: Problem = "truncated" if begun else "wrong_schema" if mentions_read else "not_json"
+    return Answer(tuple(mentions_read), problem, False, False)
+
+
+def _is_begun(answer: str) -> bool:
+    """Whether the string ends within the opening of an answer: cut off before the first entity."""
+    opening = answer.find("{")
+    return opening >= 0 and _EMPTY.startswith(answer[opening:])
 
 
 # --- grammar ----------------------------------------------------------------------------------------
@@ -217,30 +243,34 @@ def grammar(text: str, types: Sequence[str], style: AnswerStyle = "value") -> st
     """
     chunks = [json.dumps(char, ensure_ascii=False)[1:-1] for char in text]
     names = " | ".join(json.dumps(name) for name in types)
-    offsets = ' ",\\"start\\":" INT ",\\"end\\":" INT' if style == "with_offsets" else ""
-    return "\n".join(
-        [
-            "%llguidance {}",
-            r'start: "{\"entities\":[" [entity ("," entity)*] "]}"',
-            r'entity: "{\"type\":\"" TYPE "\",\"value\":\"" VALUE "\""' + offsets + r' "}"',
-            f"TYPE: {names}",
-            # The empty string is a substring of everything, and is no value.
-            "VALUE: NONEMPTY & SLICE",
-            r"NONEMPTY: /(.|\n)+/",
-            f"SLICE: %regex {json.dumps({'substring_chunks': chunks}, ensure_ascii=False)}",
-            "INT: /0|[1-9][0-9]{0,6}/",
-        ][: 8 if offsets else 7]
-    )
+    offsets = r' ",\"start\":" INT ",\"end\":" INT' if style == "with_offsets" else ""
+    rules = [
+        "%llguidance {}",
+        r'start: "{\"entities\":[" [entity ("," entity)*] "]}"',
+        r'entity: "{\"type\":\"" TYPE "\",\"value\":\"" VALUE "\""' + offsets + r' "}"',
+        f"TYPE: {names}",
+        # The empty string is a substring of everything, and is no value.
+        "VALUE: NONEMPTY & SLICE",
+        r"NONEMPTY: /(.|\n)+/",
+        f"SLICE: %regex {json.dumps({'substring_chunks': chunks}, ensure_ascii=False)}",
+    ]
+    if offsets:
+        rules.append("INT: /0|[1-9][0-9]{0,6}/")
+    return "\n".join(rules)
 
 
 # --- identity ---------------------------------------------------------------------------------------
 
 
 def fingerprint() -> str:
-    """SHA-256 over the version and a rendered sample: changes whenever prompt or answer would."""
+    """SHA-256 over the version and a rendered sample: changes whenever prompt or answer would.
+
+    The default types belong to it: the short prompt asks for them without naming them.
+    """
     text, span = 'A"\\\n张', Span(4, 5, "PERSON_NAME")
     sample = [
         VERSION,
+        shipped().default_types,
         prompt(text),
         prompt(text, ("PERSON_NAME", "LOCATION")),
         render(text, [span]),

@@ -31,12 +31,12 @@ class ModelManifest(StrictConfig):
     answer_style: codec.AnswerStyle
     entity_types: tuple[str, ...]
     """Types that the training data labelled; a request for others is refused."""
-    context_tokens: int
+    context_tokens: int = Field(gt=0)
     """Most tokens of prompt and answer together."""
-    window_chars: int
+    window_chars: int = Field(gt=0)
     """Most code points of one window, as in training."""
-    window_margin: int
-    """Context on each side of a window's core, in code points."""
+    window_margin: int = Field(ge=0)
+    """Context on each side of a window's core, in code points; twice of it is less than a window."""
     base_model: str
     """Id or folder name of the base; ``config`` for one that was trained from nothing."""
     base_revision: str = ""
@@ -66,7 +66,8 @@ def write_manifest(folder: Path, manifest: ModelManifest) -> None:
 def read_manifest(folder: Path) -> ModelManifest:
     """Read and check the manifest of a model folder.
 
-    Raises ModelFolderError: the folder is missing or half-written, or its format is not this codec's.
+    Raises ModelFolderError: the folder is missing, half-written or not a model's, or its format is not
+    this codec's.
     """
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder; `make data train` makes one")
@@ -77,8 +78,10 @@ def read_manifest(folder: Path) -> ModelManifest:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         raise ModelFolderError(f"{path}: not JSON") from None
+    if not isinstance(values, dict) or values.get("kind") != "pii-model":
+        raise ModelFolderError(f"{folder}: not a model folder; it holds the {MANIFEST} of something else")
     # The codec comes before the fields: a model of another version may well have other fields.
-    version = values.get("codec_version") if isinstance(values, dict) else None
+    version = values.get("codec_version")
     if version != codec.VERSION or values.get("codec_fingerprint") != codec.fingerprint():
         raise ModelFolderError(
             f"{folder}: trained on codec version {version!r}, this program speaks {codec.VERSION}"

@@ -46,9 +46,11 @@ class Span:
     source: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse offsets that cannot be a span."""
+        """Refuse offsets that cannot be a span and a score that is no probability."""
         if not 0 <= self.start < self.end:
             raise DataError(f"span {self.start}-{self.end}: expected 0 <= start < end")
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise DataError(f"span {self.start}-{self.end}: expected a score from 0 to 1")
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -123,11 +125,16 @@ class Document:
         Raises DataError: a key is missing, of a wrong type, or an offset does not match.
         """
         text, entities = row.get("text"), row.get("entities", [])
-        name = str(row.get("id", ""))
+        types, meta = row.get("types"), row.get("meta")
+        name = _word(row, "id")
         if not isinstance(text, str):
             raise DataError(f"document {name}: text is missing or not a string")
         if not isinstance(entities, list):
             raise DataError(f"document {name}: entities is not a list")
+        if types is not None and not (isinstance(types, list) and all(isinstance(t, str) for t in types)):
+            raise DataError(f"document {name}: types is not a list of strings")
+        if not isinstance(meta, dict | None):
+            raise DataError(f"document {name}: meta is not an object")
         spans = []
         for index, entity in enumerate(entities):
             if not isinstance(entity, dict):
@@ -139,27 +146,50 @@ class Document:
             if "value" in entity and entity["value"] != span.value(text):
                 raise DataError(f"document {name}: entities[{index}].value is not text[{start}:{end}]")
             spans.append(span)
-        types = row.get("types")
         return cls(
             text=text,
             spans=tuple(sorted(spans)),
             id=name,
-            source=str(row.get("source", "")),
-            language=str(row.get("language", "")),
+            source=_word(row, "source"),
+            language=_word(row, "language"),
             types=tuple(types) if types is not None else None,
-            meta=row.get("meta") or {},
+            meta=meta or {},
         )
 
 
+def _word(row: Mapping[str, Any], key: str) -> str:
+    """A short field of a row; absent and null are the empty string, numbers are written out."""
+    value = row.get(key)
+    return "" if value is None else str(value)
+
+
 def read_documents(path: Path) -> Iterator[Document]:
-    """Read a JSONL file of documents. Raises DataError with file and line at the first bad row."""
-    with path.open(encoding="utf-8") as file:
+    """Read a JSONL file of documents; blank lines are no rows.
+
+    Raises DataError with file and line at the first bad row, and where the file cannot be opened.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({type(error).__name__})") from None
+    with file:
+        # Bytes, since a line that is not UTF-8 has to be named like any other bad row.
         for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise DataError("not a JSON object")
-                yield Document.from_row(row)
-            except ValueError as error:
-                reason = error if isinstance(error, DataError) else "not JSON"
-                raise DataError(f"{path}:{number}: {reason}") from None
+            if line.strip():
+                try:
+                    document = _document(line)
+                except DataError as error:
+                    raise DataError(f"{path}:{number}: {error}") from None
+                yield document
+
+
+def _document(line: bytes) -> Document:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise DataError("not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise DataError("not JSON") from None
+    if not isinstance(row, dict):
+        raise DataError("not a JSON object")
+    return Document.from_row(row)

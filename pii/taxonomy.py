@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
+from configs.errors import ConfigError
 from configs.reader import StrictConfig, parse, read_yaml
 from pii.errors import RequestError
 
 
 class EntityType(StrictConfig):
-    """One entity type. `name` is UPPER_SNAKE; `tier` says how directly it points at a person."""
+    """One entity type. `tier` says how directly it points at a person."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+    """UPPER_SNAKE: it stands in prompts, answers, grammars, URLs and column names."""
     zh: str
     """Chinese name, for tags and pages."""
     en: str
@@ -56,7 +60,7 @@ class Taxonomy:
             return self.default_types
         wanted = set()
         for index, name in enumerate(names):
-            if name not in self.types:
+            if not isinstance(name, str) or name not in self.types:
                 # The name itself comes from the caller and may be anything: it is not repeated.
                 raise RequestError("unknown_type", f"types[{index}]", "not a type of the taxonomy")
             wanted.add(name)
@@ -68,15 +72,20 @@ class Taxonomy:
 def load(*extensions: Path) -> Taxonomy:
     """Read the shipped types and then the user's own files, which may add types or change them.
 
-    Raises ConfigError with the dotted path for a type that lacks a field.
+    Raises ConfigError: a file is not a mapping of names to fields, or a type breaks `EntityType`.
     """
     merged: dict[str, dict[str, Any]] = {}
+    types: dict[str, EntityType] = {}
     for path in (Path(__file__).with_name("entity_types.yaml"), *extensions):
-        for name, fields in read_yaml(path).items():
+        names = read_yaml(path)
+        if not isinstance(names, dict):
+            raise ConfigError(f"{path}: expected a mapping of type names to their fields")
+        for name, fields in names.items():
+            if not isinstance(fields, dict) or "name" in fields:
+                raise ConfigError(f"{path}: {name}: expected the fields of a type, without its name")
             merged[name] = {**merged.get(name, {}), **fields}
-    return Taxonomy(
-        {name: parse({"name": name, **fields}, EntityType, name) for name, fields in merged.items()}
-    )
+            types[name] = parse({"name": name, **merged[name]}, EntityType, f"{path}: {name}")
+    return Taxonomy(types)
 
 
 @functools.cache

@@ -64,11 +64,9 @@ def _break_before(text: str, core_start: int, limit: int) -> int:
 
 def halves(text: str, window: Window, margin: int) -> tuple[Window, Window] | None:
     """Split a window whose answer did not fit into two; None where it is too short to split."""
-    if window.core_end - window.core_start < 2 or len(text) < 2:
+    if window.core_end - window.core_start < 2:
         return None
     middle = _break_before(text, window.core_start, (window.core_start + window.core_end + 1) // 2)
-    if not window.core_start < middle < window.core_end:
-        return None
     # The context shrinks with the window, or the halves would be no shorter than the whole.
     margin = min(margin, (window.core_end - window.core_start) // 4)
     left = Window(window.start, min(window.end, middle + margin), window.core_start, middle)
@@ -89,33 +87,42 @@ def gather(windows: Sequence[Window], found: Sequence[Sequence[Span]]) -> list[S
     """Undo `localise`: each window's spans, in its own offsets, to the spans of the whole text.
 
     A span that its window shows only in part (it is longer than the margin) is continued by the next
-    windows' parts of the same type.
+    windows' parts of the same type. Where windows contradict each other, spans of one type that overlap
+    become one, so that no character that either marked is lost; of two types, the one that starts first
+    stays.
+
+    With a margin of at least one, ``gather(windows, [localise(gold, w) for w in windows])`` is the gold.
+    Without a margin, a span across a cut cannot be told from two neighbours that meet there; it is taken
+    for one.
     """
     everywhere = [
         [replace(s, start=s.start + w.start, end=s.end + w.start) for s in spans]
         for w, spans in zip(windows, found, strict=True)
     ]
-    whole: list[Span] = []
-    for index, window in enumerate(windows):
-        for span in everywhere[index]:
-            if not window.core_start <= span.start < window.core_end:
-                continue
-            following = index + 1
-            while following < len(windows) and span.end == windows[following - 1].end:
-                begin = windows[following].start
-                parts = [
-                    s
-                    for s in everywhere[following]
-                    if s.type == span.type and s.start == max(begin, span.start)
-                ]
-                if not parts:
-                    break
-                span = replace(span, end=max(span.end, parts[0].end))
-                following += 1
-            whole.append(span)
-    whole.sort()
+    whole = [
+        _continued(span, index, windows, everywhere)
+        for index, window in enumerate(windows)
+        for span in everywhere[index]
+        if window.core_start <= span.start < window.core_end
+    ]
     kept: list[Span] = []
-    for span in whole:
-        if not kept or span.start >= kept[-1].end:
+    for span in sorted(whole):
+        last = kept[-1] if kept else None
+        if last is None or not last.overlaps(span):
             kept.append(span)
+        elif last.type == span.type:
+            kept[-1] = replace(last, end=max(last.end, span.end))
     return kept
+
+
+def _continued(span: Span, index: int, windows: Sequence[Window], everywhere: Sequence[list[Span]]) -> Span:
+    """The span of window ``index`` with the parts of it that the following windows show."""
+    for following in range(index + 1, len(windows)):
+        if span.end != windows[following - 1].end:
+            break
+        begin = max(windows[following].start, span.start)
+        ends = [p.end for p in everywhere[following] if p.type == span.type and p.start == begin]
+        if not ends:
+            break
+        span = replace(span, end=max(span.end, *ends))
+    return span

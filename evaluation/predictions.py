@@ -1,0 +1,209 @@
+"""What a detector said of each document: made in one pass, kept on disk, read again.
+
+``predictions.jsonl`` holds one document a line: split, line of the gold file, offsets and types of every
+detector's spans, facts of the answers; never text. ``predictions.meta.json`` beside it says what it was made
+from. A changed scorer reads it again instead of asking the model; a changed model, data set, sample, format
+or detector makes it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from configs.atomic import writing
+from configs.stage import file_hash
+from evaluation.gold import GoldDocument
+from pii.spans import Span
+from serving.extractor import Detectors, Extraction
+from serving.model_detector import AnswerFacts
+
+FILE = "predictions.jsonl"
+META = "predictions.meta.json"
+
+SYSTEMS = ("merged", "model", "patterns")
+"""Who is measured: what serving returns, the model alone, the patterns alone; all from one pass."""
+
+
+class Detector(Protocol):
+    """The part of `serving.extractor.Extractor` that evaluation needs; peers and fakes have it too."""
+
+    @property
+    def engine(self) -> str:
+        """Engine, version, device and dtype in one line."""
+
+    def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
+        """The types that can be asked for."""
+
+    def check_text(self, text: object) -> str:
+        """Raise RequestError where the text cannot be read."""
+
+    def extract_all(
+        self,
+        texts: Iterable[str],
+        types: Iterable[str] | None = None,
+        detectors: Detectors | None = None,
+    ) -> Iterator[Extraction]:
+        """One extraction per text, in order."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Everything that was said of one document.
+
+    Attributes:
+        split: which set of the evaluation the document is of.
+        line: its line in the gold file.
+        spans: system → spans; a system that did not run is absent.
+        truncated: ranges of the text that no answer covers.
+        num_windows: model calls, before splitting.
+        num_ungrounded: values that the model wrote and that stand nowhere in the text.
+        answers: one per model call.
+    """
+
+    split: str
+    line: int
+    spans: Mapping[str, tuple[Span, ...]]
+    truncated: tuple[tuple[int, int], ...] = ()
+    num_windows: int = 0
+    num_ungrounded: int = 0
+    answers: tuple[AnswerFacts, ...] = ()
+
+    def as_row(self) -> dict[str, Any]:
+        """One line of ``predictions.jsonl``: offsets, types and counts."""
+        return {
+            "split": self.split,
+            "line": self.line,
+            "spans": {name: [_span_row(span) for span in spans] for name, spans in self.spans.items()},
+            "truncated": [list(place) for place in self.truncated],
+            "num_windows": self.num_windows,
+            "num_ungrounded": self.num_ungrounded,
+            "answers": [list(astuple(answer)) for answer in self.answers],
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Prediction:
+        """Read a line of `as_row`."""
+        return cls(
+            split=row["split"],
+            line=row["line"],
+            spans={name: tuple(map(_span, spans)) for name, spans in row["spans"].items()},
+            truncated=tuple((start, end) for start, end in row["truncated"]),
+            num_windows=row["num_windows"],
+            num_ungrounded=row["num_ungrounded"],
+            answers=tuple(AnswerFacts(*answer) for answer in row["answers"]),
+        )
+
+
+def _span_row(span: Span) -> list[Any]:
+    row: list[Any] = [span.start, span.end, span.type]
+    return row if span.score is None else [*row, round(span.score, 6)]
+
+
+def _span(row: Sequence[Any]) -> Span:
+    return Span(row[0], row[1], row[2], score=row[3] if len(row) > 3 else None)
+
+
+def from_extraction(split: str, line: int, extraction: Extraction, detectors: Detectors) -> Prediction:
+    """Take the facts of an extraction.
+
+    Args:
+        split: which set the document is of.
+        line: its line in the gold file.
+        extraction: what the detector returned.
+        detectors: ``merged`` measures all three systems, ``model`` and ``patterns`` only that one.
+    """
+    every = {
+        "merged": extraction.spans,
+        "model": extraction.model_spans,
+        "patterns": extraction.pattern_spans,
+    }
+    asked = SYSTEMS if detectors == "merged" else (detectors,)
+    return Prediction(
+        split=split,
+        line=line,
+        spans={name: every[name] for name in asked},
+        truncated=extraction.truncated,
+        num_windows=extraction.num_windows,
+        num_ungrounded=extraction.num_ungrounded,
+        answers=extraction.answers,
+    )
+
+
+def askable(types: tuple[str, ...] | None, detector: Detector, detectors: Detectors) -> list[str] | None:
+    """The labelled types that the detector knows: what it cannot say counts as missed.
+
+    None stands for the default types, of which a detector takes those that it knows.
+    """
+    if types is None:
+        return None
+    known = detector.types_of(detectors)
+    return [name for name in types if name in known]
+
+
+def predict(
+    detector: Detector, split: str, documents: Sequence[GoldDocument], detectors: Detectors
+) -> Iterator[Prediction]:
+    """Ask the detector for every document; the order is not that of the file.
+
+    Documents that were labelled for the same types share a pass.
+    """
+    groups: dict[tuple[str, ...] | None, list[GoldDocument]] = {}
+    for entry in documents:
+        groups.setdefault(entry.document.types, []).append(entry)
+    for types, group in groups.items():
+        asked = askable(types, detector, detectors)
+        if asked == []:
+            extractions = iter([Extraction()] * len(group))
+        else:
+            texts = (entry.document.text for entry in group)
+            extractions = detector.extract_all(texts, types=asked, detectors=detectors)
+        for entry, extraction in zip(group, extractions, strict=True):
+            yield from_extraction(split, entry.line, extraction, detectors)
+
+
+def key(parts: Mapping[str, Any]) -> str:
+    """Hash of what predictions depend on."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Predictions and the facts of the run that made them (engine, seconds, date)."""
+
+    predictions: tuple[Prediction, ...]
+    facts: Mapping[str, Any]
+
+
+def load(folder: Path, wanted: str | None = None) -> Kept | None:
+    """Read a folder's predictions; None where there are none, of another key, or changed since."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        if wanted is not None and meta["key"] != wanted:
+            return None
+        if file_hash(folder / FILE) != meta["sha256"]:
+            return None
+        with (folder / FILE).open(encoding="utf-8") as file:
+            rows = tuple(Prediction.from_row(json.loads(line)) for line in file)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Kept(rows, meta["facts"])
+
+
+def save(folder: Path, made_from: str, kept: Kept) -> None:
+    """Write both files; the one that vouches for the other last."""
+    (folder / META).unlink(missing_ok=True)
+    with writing(folder / FILE) as file:
+        for prediction in kept.predictions:
+            file.write(json.dumps(prediction.as_row(), ensure_ascii=False, separators=(",", ":")) + "\n")
+    meta = {"key": made_from, "sha256": file_hash(folder / FILE), "facts": dict(kept.facts)}
+    with writing(folder / META) as file:
+        json.dump(meta, file, indent=2)
+        file.write("\n")

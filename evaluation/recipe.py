@@ -1,0 +1,56 @@
+"""The recipe of `pii eval`: what is measured, on which documents, and what it has to reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from configs.reader import StrictConfig
+from serving.extractor import ExtractorConfig
+
+
+class SplitConfig(StrictConfig):
+    """One set of gold documents."""
+
+    file: Path
+    """JSONL of documents, as `pii data` writes ``test.jsonl``."""
+    required: bool = True
+    """False: where the file is not there, the report names it as absent and goes on."""
+    max_documents: int | None = Field(default=None, ge=1)
+    """Most documents that are measured, in place of the recipe's own `max_documents`."""
+
+
+class ThresholdConfig(StrictConfig):
+    """A number of the report that has to be reached, or `pii eval` ends with exit code 1."""
+
+    metric: str
+    """Dotted path in ``report.json``, such as ``splits.test.systems.merged.strict.f1``."""
+    min: float | None = None
+    """Least value; null: no lower bound."""
+    max: float | None = None
+    """Greatest value; null: no upper bound."""
+
+
+class EvalConfig(StrictConfig):
+    """Everything that `pii eval` needs to know."""
+
+    output: Path
+    """Folder of the report; made where it is not there."""
+    splits: dict[str, SplitConfig] = Field(min_length=1)
+    """Name → set of documents; the first is the headline, the others stand beside it."""
+    max_documents: int | None = Field(default=None, ge=1)
+    """Most documents per split, taken evenly over sources and languages by `seed`; null: all."""
+    seed: int = Field(default=0, ge=0)
+    """Draws the sample and the resamples of the intervals."""
+    extractor: ExtractorConfig
+    """The very extractor that serves: model, engine, detectors."""
+    iou_thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5, 0.75)
+    """Overlaps, as intersection over union, from which a span of the right type counts as found."""
+    num_resamples: int = Field(default=1000, ge=0)
+    """Resamples of the bootstrap behind every interval; 0: no intervals."""
+    crosscheck_documents: int = Field(default=2000, ge=1)
+    """Most documents per system that seqeval scores again; it is slow on long sets."""
+    thresholds: tuple[ThresholdConfig, ...] = ()
+    """What the report has to reach; empty: nothing."""

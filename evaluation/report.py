@@ -1,0 +1,203 @@
+"""``report.json``: everything that one evaluation measured, and nothing that it did not.
+
+The schema is described in ``docs/evaluation.md``. Fields may be added; a field that changes its meaning
+changes `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.errors import ConfigError
+from evaluation import crosscheck, provenance, scoring
+from evaluation.gold import GoldDocument, GoldSet
+from evaluation.metrics import Case
+from evaluation.predictions import SYSTEMS, Kept, Prediction
+from evaluation.recipe import EvalConfig, ThresholdConfig
+from pii.taxonomy import Taxonomy
+
+SCHEMA_VERSION = 1
+SMALL = 100
+"""Fewer documents than this: the report says that its numbers are rough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One set of documents as it was measured: the file, what it holds, and the sample."""
+
+    name: str
+    file: Path
+    gold: GoldSet
+    sampled: tuple[GoldDocument, ...]
+
+
+def build(
+    config: EvalConfig,
+    taxonomy: Taxonomy,
+    splits: Sequence[Split],
+    absent: Sequence[str],
+    kept: Kept,
+    model: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Score every split and put the report together."""
+    by_split: dict[str, list[Prediction]] = {}
+    for prediction in kept.predictions:
+        by_split.setdefault(prediction.split, []).append(prediction)
+    report: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "made": dict(kept.facts) | provenance.environment(),
+        "model": dict(model) if model else None,
+        "detectors": config.extractor.detectors,
+        "absent_splits": list(absent),
+        "splits": {
+            split.name: _split(config, taxonomy, split, by_split.get(split.name, [])) for split in splits
+        },
+    }
+    report["gaps"] = gaps(report)
+    report["thresholds"] = [judge(report, threshold) for threshold in config.thresholds]
+    report["notes"] = notes(report)
+    return report
+
+
+def _split(
+    config: EvalConfig, taxonomy: Taxonomy, split: Split, predictions: Sequence[Prediction]
+) -> dict[str, Any]:
+    documents = {entry.line: entry.document for entry in split.sampled}
+    ordered = sorted(predictions, key=lambda p: p.line)
+    systems = {}
+    for name in SYSTEMS:
+        if ordered and name in ordered[0].spans:
+            cases = [Case(documents[p.line], p.spans[name]) for p in ordered]
+            systems[name] = scoring.score(
+                cases,
+                taxonomy,
+                iou_thresholds=config.iou_thresholds,
+                num_resamples=config.num_resamples,
+                seed=config.seed,
+            )
+            systems[name]["crosscheck"] = crosscheck.check(cases, taxonomy, config.crosscheck_documents)
+    return {
+        **provenance.data_facts(split.file),
+        "num_documents": len(split.sampled),
+        "num_available": len(split.gold.documents),
+        "num_refused": len(split.gold.refused),
+        "refused": dict(Counter(refusal.reason for refusal in split.gold.refused)),
+        "num_spans": sum(len(d.spans) for d in documents.values()),
+        "num_chars": sum(len(d.text) for d in documents.values()),
+        "answers": answer_facts(ordered),
+        "systems": systems,
+    }
+
+
+def answer_facts(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """How the model's answers came out: shares of the answers that were used, counts of values and places."""
+    every = [answer for prediction in predictions for answer in prediction.answers]
+    used = [answer for answer in every if not answer.asked_again]
+
+    def share(count: int) -> float | None:
+        return round(count / len(used), 4) if used else None
+
+    return {
+        "num_answers": len(used),
+        "num_asked_again": len(every) - len(used),
+        "valid_json": share(sum(a.valid_json for a in used)),
+        "valid_schema": share(sum(a.valid_schema for a in used)),
+        "problems": dict(sorted(Counter(a.problem for a in used if a.problem).items())),
+        "num_tokens": sum(a.num_tokens for a in every),
+        "num_ungrounded": sum(p.num_ungrounded for p in predictions),
+        "num_truncated_places": sum(len(p.truncated) for p in predictions),
+        "num_truncated_chars": sum(end - start for p in predictions for start, end in p.truncated),
+    }
+
+
+def gaps(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Strict F1 of the first split minus that of every other one, per system: the generalisation gap."""
+    first, *others = report["splits"]
+    found = []
+    for other in others:
+        for system, own in report["splits"][first]["systems"].items():
+            foreign = report["splits"][other]["systems"].get(system)
+            pair = [own["strict"]["f1"]["value"], foreign and foreign["strict"]["f1"]["value"]]
+            if None not in pair:
+                gap = round(pair[0] - pair[1], 4)
+                found.append({"from": first, "to": other, "system": system, "strict_f1": gap})
+    return found
+
+
+def lookup(report: Mapping[str, Any], metric: str) -> float | None:
+    """The number at a dotted path; a rate stands for its value.
+
+    Raises ConfigError: there is no number at the path.
+    """
+    part: Any = report
+    remaining = metric
+    while remaining:
+        if not isinstance(part, Mapping):
+            raise ConfigError(f"thresholds: {metric}: no such number in the report")
+        # Names such as iou_0.50 hold a dot themselves: the longest name that fits is taken.
+        fitting = [key for key in part if remaining == key or remaining.startswith(f"{key}.")]
+        if not fitting:
+            raise ConfigError(f"thresholds: {metric}: no such number in the report")
+        name = max(fitting, key=len)
+        part, remaining = part[name], remaining[len(name) + 1 :]
+    if isinstance(part, Mapping) and "value" in part:
+        part = part["value"]
+    if part is not None and (isinstance(part, bool) or not isinstance(part, int | float)):
+        raise ConfigError(f"thresholds: {metric}: not a number")
+    return part
+
+
+def judge(report: Mapping[str, Any], threshold: ThresholdConfig) -> dict[str, Any]:
+    """Whether one threshold holds; a number that is not defined holds none."""
+    value = lookup(report, threshold.metric)
+    holds = (
+        value is not None
+        and (threshold.min is None or value >= threshold.min)
+        and (threshold.max is None or value <= threshold.max)
+    )
+    return threshold.model_dump() | {"value": value, "holds": holds}
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What a reader has to know before believing the numbers."""
+    written = []
+    for name, split in report["splits"].items():
+        if split["num_documents"] < split["num_available"]:
+            written.append(
+                f"{name}: a sample of {split['num_documents']} of {split['num_available']} documents, "
+                "taken evenly over sources and languages."
+            )
+        if split["num_documents"] < SMALL:
+            written.append(f"{name}: only {split['num_documents']} documents; the numbers are rough.")
+        if split["num_refused"]:
+            written.append(f"{name}: {split['num_refused']} rows of gold were refused; see refused.jsonl.")
+        answers = split["answers"]
+        if answers["num_truncated_places"]:
+            written.append(
+                f"{name}: {answers['num_truncated_chars']} characters had no complete answer of the model."
+            )
+        for system, part in split["systems"].items():
+            if not part["crosscheck"]["agrees"]:
+                written.append(f"{name}, {system}: seqeval does NOT confirm the strict numbers.")
+        model = report["model"]
+        if model and split["data_identity"] and model["data_identity"] != split["data_identity"]:
+            written.append(
+                f"{name}: the model was trained on another build of the data; "
+                "that its training kept these documents out is not known."
+            )
+    written += [f"{name}: no such file; this split is not measured." for name in report["absent_splits"]]
+    return written
+
+
+def failures(report: Mapping[str, Any]) -> list[str]:
+    """Why a report does not pass: thresholds that do not hold, numbers that seqeval does not confirm."""
+    failed = [f"threshold {t['metric']} = {t['value']}" for t in report["thresholds"] if not t["holds"]]
+    for name, split in report["splits"].items():
+        for system, part in split["systems"].items():
+            if not part["crosscheck"]["agrees"]:
+                failed.append(f"{name}, {system}: seqeval does not confirm the strict numbers")
+    return failed

@@ -3,15 +3,16 @@
 import argparse
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from configs.errors import UserError
 from configs.reader import RECIPES, Schema, load
 
-Result = TypeVar("Result")
+STDOUT = 1
+"""The file descriptor of standard output."""
 
 
 def parser(command: str, description: str, recipe: str | None = None) -> argparse.ArgumentParser:
@@ -69,20 +70,14 @@ def run(main: Callable[[], int]) -> int:
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
+        # The interpreter flushes once more at its end, and would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         return 0
     return code
 
 
 def _reader_is_gone() -> bool:
-    """Whether nobody reads our standard output any more; what is left for it is then thrown away.
-
-    Otherwise the interpreter would fail once more at its end, where it flushes standard output.
-    """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        return True
-    return False
+    """Whether nobody reads our standard output any more (and not some other pipe or socket broke)."""
+    output = select.poll()
+    output.register(STDOUT, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))

@@ -25,7 +25,6 @@ class StrictConfig(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
-        validate_default=True,
         use_attribute_docstrings=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,

@@ -45,7 +45,7 @@ def ask(opener: Opener, splits: Sequence[Split], detectors: Detectors) -> Kept:
         "engine": detector.engine,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "load_seconds": round(loaded - began, 2),
-        "seconds": round(seconds, 2),
+        "seconds": round(seconds, 4),
         "documents_per_second": round(len(made) / seconds, 2),
         "characters_per_second": round(num_chars / seconds, 1),
         "tokens_per_second": round(num_tokens / seconds, 1),

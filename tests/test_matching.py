@@ -4,10 +4,11 @@ import itertools
 import random
 
 import pytest
-from evaluation import matching
-from evaluation.matching import EXACT, LIKENESS, PARTIAL, STRICT, TYPE, Mode, components, iou_mode, pairs
 from hypothesis import given
 from hypothesis import strategies as st
+
+from evaluation import matching
+from evaluation.matching import EXACT, LIKENESS, PARTIAL, STRICT, TYPE, Mode, components, iou_mode, pairs
 from pii.spans import Span
 
 NAME, PHONE = "PERSON_NAME", "PHONE_NUMBER"
@@ -38,7 +39,9 @@ def verdict_counts(gold, predicted, mode):
     return counts
 
 
-@pytest.mark.parametrize(("gold", "predicted", "wanted"), [s[1:] for s in SCENARIOS], ids=[s[0] for s in SCENARIOS])
+@pytest.mark.parametrize(
+    ("gold", "predicted", "wanted"), [s[1:] for s in SCENARIOS], ids=[s[0] for s in SCENARIOS]
+)
 def test_scenarios_of_semeval(gold, predicted, wanted):
     for mode, verdict in zip((STRICT, EXACT, PARTIAL, TYPE), wanted, strict=True):
         assert verdict_counts(spans(*gold), spans(*predicted), mode) == {verdict: 1}, mode.name
@@ -126,4 +129,6 @@ def test_components_hold_every_span_once_and_lie_apart(gold, predicted):
     assert sorted(s for c in found for s in c.gold) == sorted(gold)
     assert sorted(s for c in found for s in c.predicted) == sorted(predicted)
     for one, other in itertools.pairwise(found):
-        assert max(s.end for s in one.gold + one.predicted) <= min(s.start for s in other.gold + other.predicted)
+        assert max(s.end for s in one.gold + one.predicted) <= min(
+            s.start for s in other.gold + other.predicted
+        )

@@ -1,0 +1,101 @@
+"""Bad gold is refused with file and line; samples are even and repeatable."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from evaluation import gold
+from evaluation.gold import GoldDocument
+from pii.errors import DataError
+from pii.spans import Document
+from pii.taxonomy import shipped
+
+SECRET = "Zacharias Sentinel"
+TEXT = f"I am {SECRET}"
+
+
+def entity(start=5, end=23, kind="PERSON_NAME", **more):
+    return {"type": kind, "start": start, "end": end, **more}
+
+
+def row(*entities, **more):
+    return json.dumps({"id": "d1", "text": TEXT, "entities": list(entities), **more}).encode()
+
+
+BAD = {
+    "end out of the text": row(entity(end=24)),
+    "negative start": row(entity(start=-1)),
+    "empty": row(entity(start=5, end=5)),
+    "overlapping": row(entity(), entity(start=10, kind="USERNAME")),
+    "unknown type": row(entity(kind="SHOE_SIZE")),
+    "type not labelled": row(entity(), types=["PHONE_NUMBER"]),
+    "optional type without types": row(entity(kind="ORGANIZATION")),
+    "unknown labelled type": row(types=["SHOE_SIZE"]),
+    "value is another": row(entity(value="Somebody")),
+    "start is no number": row(entity(start="5")),
+    "entities is no list": json.dumps({"text": TEXT, "entities": 3}).encode(),
+    "types is no list": row(types=7),
+    "types holds no strings": row(types=[["PERSON_NAME"]]),
+    "no text": json.dumps({"id": "x"}).encode(),
+    "lone surrogate": b'{"text": "\\ud800"}',
+    "not an object": b"[1]",
+    "not JSON": TEXT.encode(),
+    "not UTF-8": b'{"text": "\xff"}',
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_bad_gold_is_refused_with_its_line_and_the_rest_goes_on(tmp_path, bad):
+    path = tmp_path / "gold.jsonl"
+    path.write_bytes(b"\n".join([row(entity()), bad, row()]) + b"\n")
+    read = gold.read(path, shipped())
+    assert [d.line for d in read.documents] == [1, 3]
+    (refusal,) = read.refused
+    assert (refusal.file, refusal.line) == (str(path), 2)
+    assert refusal.reason
+    assert SECRET not in str(refusal)
+
+
+def test_a_line_separator_inside_a_text_ends_no_line(tmp_path):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps({"text": "a\u2028b\u0085c"}, ensure_ascii=False) + "\n", encoding="utf-8")
+    read = gold.read(path, shipped())
+    assert len(read.documents) == 1
+    assert not read.refused
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        gold.read(tmp_path / "none.jsonl", shipped())
+
+
+def made(count, *kinds):
+    return [
+        GoldDocument(line, Document("x", source=kinds[line % len(kinds)], language="zh"))
+        for line in range(count)
+    ]
+
+
+def test_a_sample_keeps_the_share_of_each_source():
+    kinds = ["msra"] * 3 + ["synthetic"] * 6 + ["own"]
+    sampled = gold.sample(made(1000, *kinds), 100, seed=1)
+    counts = Counter(d.document.source for d in sampled)
+    assert len(sampled) == len({d.line for d in sampled}) == 100
+    assert abs(counts["msra"] - 30) <= 1
+    assert abs(counts["synthetic"] - 60) <= 1
+    assert abs(counts["own"] - 10) <= 1
+
+
+def test_a_sample_is_in_order_and_hangs_on_the_seed_alone():
+    documents = made(500, "a", "b")
+    one = gold.sample(documents, 50, seed=1)
+    assert one == gold.sample(documents, 50, seed=1)
+    assert one != gold.sample(documents, 50, seed=2)
+    assert [d.line for d in one] == sorted(d.line for d in one)
+
+
+def test_without_a_limit_all_are_taken():
+    documents = made(5, "a")
+    assert gold.sample(documents, None, 0) == documents
+    assert gold.sample(documents, 9, 0) == documents

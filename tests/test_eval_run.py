@@ -1,0 +1,323 @@
+"""`pii eval` from files to report with a fake detector: what it writes, keeps, refuses and says."""
+
+import json
+import re
+
+import pytest
+
+from configs.errors import ConfigError, StageError
+from configs.reader import parse
+from evaluation import predictions, provenance, run
+from evaluation.recipe import EvalConfig
+from pii.spans import Span
+from serving.extractor import Extraction
+from serving.model_detector import AnswerFacts
+
+SECRET = "Zacharias"
+
+
+class Fake:
+    """Finds the secret with the model and every run of digits with the patterns."""
+
+    engine = "fake engine 1.0, cpu, float32"
+
+    def __init__(self, known=("PERSON_NAME", "PHONE_NUMBER")):
+        self.known, self.asked, self.closed = known, [], False
+
+    def types_of(self, detectors=None):
+        return self.known
+
+    def check_text(self, text):
+        return text
+
+    def extract_all(self, texts, types=None, detectors=None):
+        for text in texts:
+            self.asked.append((types and tuple(types), detectors))
+            names = tuple(
+                Span(m.start(), m.end(), "PERSON_NAME", score=0.9) for m in re.finditer(SECRET, text)
+            )
+            phones = tuple(Span(m.start(), m.end(), "PHONE_NUMBER") for m in re.finditer(r"\d+", text))
+            if types is not None:
+                phones = tuple(s for s in phones if s.type in types)
+            yield Extraction(
+                spans=tuple(sorted(names + phones)),
+                model_spans=names,
+                pattern_spans=phones,
+                truncated=((0, 2),) if text.startswith("long") else (),
+                num_windows=1,
+                num_ungrounded=1,
+                answers=(AnswerFacts(True, True, "", 12), AnswerFacts(False, False, "truncated", 20, True)),
+            )
+
+    def close(self):
+        self.closed = True
+
+
+def labelled(text, *entities, **more):
+    return {
+        "id": "d",
+        "source": "own",
+        "language": "en",
+        "text": text,
+        "entities": [{"type": t, "start": s, "end": e, "value": text[s:e]} for s, e, t in entities],
+        **more,
+    }
+
+
+ROWS = [
+    labelled(f"I am {SECRET}, 5551234", (5, 14, "PERSON_NAME"), (16, 23, "PHONE_NUMBER")),
+    labelled(f"{SECRET} lives", (0, 9, "PERSON_NAME"), types=["PERSON_NAME"]),
+    labelled("order 77 is late"),
+    labelled("long ago"),
+]
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def config(tmp_path):
+    write(tmp_path / "test.jsonl", ROWS)
+    return recipe(tmp_path)
+
+
+def recipe(tmp_path, **more):
+    values = {
+        "output": str(tmp_path / "eval"),
+        "splits": {
+            "test": {"file": str(tmp_path / "test.jsonl")},
+            "foreign": {"file": str(tmp_path / "foreign.jsonl"), "required": False},
+        },
+        # No model folder: the detector is a fake. What needs one is tested with a real one elsewhere.
+        "extractor": {"detectors": "merged"},
+        "num_resamples": 50,
+        **more,
+    }
+    return parse(values, EvalConfig, "test")
+
+
+@pytest.fixture(autouse=True)
+def _no_model_folder(monkeypatch):
+    facts = {
+        "folder": "runs/x/model", "base_model": "config", "base_revision": "", "method": "full",
+        "num_parameters": 1234, "data_identity": "abc", "window_chars": 512, "window_margin": 64,
+        "answer_style": "value", "hash": "m1",
+    }  # fmt: skip
+    monkeypatch.setattr(provenance, "model_facts", lambda folder: facts)
+
+
+def evaluate(config, fake=None):
+    return run.evaluate(config, lambda: fake or Fake())
+
+
+def test_three_systems_from_one_pass(config):
+    fake = Fake()
+    made = evaluate(config, fake)
+    assert len(fake.asked) == len(ROWS)
+    assert fake.closed
+    systems = made["splits"]["test"]["systems"]
+    assert list(systems) == ["merged", "model", "patterns"]
+    counts = {name: part["strict"]["counts"] for name, part in systems.items()}
+    assert counts["merged"] == {"correct": 3, "partial": 0, "incorrect": 0, "missed": 0, "spurious": 1}
+    assert counts["model"]["correct"] == 2
+    assert counts["patterns"]["correct"] == 1
+    assert all(part["crosscheck"]["agrees"] for part in systems.values())
+
+
+def test_only_the_labelled_types_are_asked_for(config):
+    fake = Fake()
+    evaluate(config, fake)
+    assert sorted(fake.asked, key=str) == [(("PERSON_NAME",), "merged"), *[(None, "merged")] * 3]
+
+
+def test_what_the_detector_cannot_say_is_missed_and_not_an_error(tmp_path):
+    write(tmp_path / "test.jsonl", [labelled("in Rome", (3, 7, "LOCATION"), types=["LOCATION"])])
+    fake = Fake()
+    made = evaluate(recipe(tmp_path), fake)
+    assert fake.asked == []
+    assert made["splits"]["test"]["systems"]["merged"]["strict"]["counts"]["missed"] == 1
+
+
+def test_answers_truncation_and_grounding_are_counted(config):
+    answers = evaluate(config)["splits"]["test"]["answers"]
+    assert answers == {
+        "num_answers": 4, "num_asked_again": 4, "valid_json": 1.0, "valid_schema": 1.0, "problems": {},
+        "num_tokens": 128, "num_ungrounded": 4, "num_truncated_places": 1, "num_truncated_chars": 2,
+    }  # fmt: skip
+
+
+def test_patterns_alone_need_no_model_and_report_one_system(tmp_path):
+    write(tmp_path / "test.jsonl", ROWS)
+    made = evaluate(recipe(tmp_path, extractor={"detectors": "patterns", "model": None}))
+    assert made["model"] is None
+    assert list(made["splits"]["test"]["systems"]) == ["patterns"]
+
+
+def test_the_files_hold_no_text(config, caplog, capfd):
+    rows = [*ROWS, labelled(f"bad {SECRET}", (0, 99, "PERSON_NAME"))]
+    write(config.splits["test"].file, rows)
+    made = evaluate(config)
+    assert made["splits"]["test"]["num_refused"] == 1
+    for path in config.output.iterdir():
+        assert SECRET not in path.read_text(encoding="utf-8"), path.name
+        assert "5551234" not in path.read_text(encoding="utf-8"), path.name
+    written = capfd.readouterr()
+    assert SECRET not in caplog.text + written.out + written.err
+    refused = json.loads((config.output / "refused.jsonl").read_text(encoding="utf-8"))
+    assert (refused["line"], refused["file"]) == (5, str(config.splits["test"].file))
+
+
+def test_the_same_measurement_is_not_made_twice(config):
+    first = evaluate(config)
+    assert run.evaluate(config, lambda: pytest.fail("the detector was opened again")) == first
+
+
+def test_a_changed_scorer_costs_no_new_run(config, monkeypatch):
+    first = evaluate(config)
+    hashes = {("evaluation",): "new scorer"}
+    real = provenance.code_hash
+    monkeypatch.setattr(provenance, "code_hash", lambda *rooms: hashes.get(rooms) or real(*rooms))
+    again = run.evaluate(config, lambda: pytest.fail("the detector was opened again"))
+    assert again["made"]["at"] == first["made"]["at"]
+    other = config.model_copy(update={"iou_thresholds": (0.3,)})
+    again = run.evaluate(other, lambda: pytest.fail("the detector was opened again"))
+    assert "iou_0.30" in again["splits"]["test"]["systems"]["merged"]
+
+
+@pytest.mark.parametrize("what", ["data", "sample", "detector", "settings", "model"])
+def test_whatever_changes_a_prediction_makes_it_anew(config, monkeypatch, what):
+    evaluate(config)
+    real = provenance.code_hash
+    if what == "data":
+        write(config.splits["test"].file, ROWS[:3])
+    elif what == "sample":
+        config = config.model_copy(update={"max_documents": 2})
+    elif what == "detector":
+        monkeypatch.setattr(
+            provenance, "code_hash", lambda *rooms: "other" if "serving" in rooms else real(*rooms)
+        )
+    elif what == "settings":
+        extractor = config.extractor.model_copy(update={"max_new_tokens": 99})
+        config = config.model_copy(update={"extractor": extractor})
+    else:
+        facts = provenance.model_facts(None) | {"hash": "m2"}
+        monkeypatch.setattr(provenance, "model_facts", lambda folder: facts)
+    fake = Fake()
+    evaluate(config, fake)
+    assert fake.asked
+
+
+def test_damaged_predictions_are_made_again(config, monkeypatch):
+    evaluate(config)
+    (config.output / "manifest.json").unlink()
+    path = config.output / predictions.FILE
+    path.write_text(path.read_text(encoding="utf-8").replace("PERSON_NAME", "USERNAME"), encoding="utf-8")
+    fake = Fake()
+    evaluate(config, fake)
+    assert fake.asked
+
+
+def test_predictions_survive_the_disk(config):
+    evaluate(config)
+    kept = predictions.load(config.output)
+    assert kept is not None
+    assert [json.loads(json.dumps(p.as_row())) for p in kept.predictions] == [
+        p.as_row() for p in kept.predictions
+    ]
+    first = next(p for p in kept.predictions if p.line == 1)
+    assert first.spans["merged"] == (Span(5, 14, "PERSON_NAME"), Span(16, 23, "PHONE_NUMBER"))
+    assert first.spans["merged"][0].score == 0.9
+    assert first.answers[1].asked_again
+
+
+def test_a_detector_that_fails_leaves_no_report(config):
+    class Failing(Fake):
+        def extract_all(self, texts, types=None, detectors=None):
+            raise RuntimeError("engine gone")
+
+    fake = Failing()
+    with pytest.raises(RuntimeError, match="engine gone"):
+        evaluate(config, fake)
+    assert fake.closed
+    assert not (config.output / "report.json").exists()
+    assert not (config.output / "manifest.json").exists()
+    assert evaluate(config)["splits"]["test"]["num_documents"] == len(ROWS)
+
+
+def test_own_and_foreign_stand_side_by_side(config, tmp_path):
+    assert evaluate(config)["absent_splits"] == ["foreign"]
+    write(
+        tmp_path / "foreign.jsonl",
+        [labelled("Ann and 5551234", (0, 3, "PERSON_NAME"), (8, 15, "PHONE_NUMBER"))],
+    )
+    made = evaluate(config)
+    assert made["absent_splits"] == []
+    gap = next(g for g in made["gaps"] if g["system"] == "merged")
+    own, foreign = (
+        made["splits"][n]["systems"]["merged"]["strict"]["f1"]["value"] for n in ("test", "foreign")
+    )
+    assert gap["strict_f1"] == pytest.approx(own - foreign, abs=1e-4)
+    page = (config.output / "report.md").read_text(encoding="utf-8")
+    assert "Gap from *test* to *foreign*" in page
+
+
+def test_a_required_file_that_is_missing_is_one_clear_line(config):
+    config.splits["test"].file.unlink()
+    with pytest.raises(StageError, match=r"test\.jsonl: no such file"):
+        evaluate(config)
+
+
+def test_a_file_without_a_document_that_can_be_scored(config):
+    config.splits["test"].file.write_text("not JSON\n", encoding="utf-8")
+    with pytest.raises(StageError, match=r"no document that can be scored \(1 refused"):
+        evaluate(config)
+
+
+def test_a_text_longer_than_the_extractor_takes_is_refused_by_line(tmp_path):
+    write(tmp_path / "test.jsonl", ROWS)
+    made = evaluate(recipe(tmp_path, extractor={"max_text_chars": 20}))
+    assert made["splits"]["test"]["num_refused"] == 1
+    assert made["splits"]["test"]["num_documents"] == 3
+
+
+class TestThresholds:
+    METRIC = "splits.test.systems.merged.strict.f1"
+
+    def judged(self, config, **threshold):
+        changed = config.model_copy(update={"thresholds": (threshold_of(**threshold),)})
+        made = evaluate(changed)
+        return made["thresholds"][0]["holds"], run.report.failures(made)
+
+    def test_reached(self, config):
+        assert self.judged(config, metric=self.METRIC, min=0.5) == (True, [])
+
+    def test_missed(self, config):
+        holds, failed = self.judged(config, metric=self.METRIC, min=0.99)
+        assert not holds
+        assert len(failed) == 1
+
+    def test_upper_bound(self, config):
+        metric = "splits.test.systems.merged.leakage.all.characters"
+        assert self.judged(config, metric=metric, max=0.0)[0]
+        assert not self.judged(config, metric=metric.replace("merged", "patterns"), max=0.1)[0]
+
+    def test_a_name_with_a_dot(self, config):
+        assert self.judged(config, metric="splits.test.systems.merged.iou_0.50.f1", min=0.1)[0]
+
+    def test_a_number_that_is_not_defined_holds_no_threshold(self, config):
+        write(config.splits["test"].file, [labelled("nothing here")])
+        assert not self.judged(config, metric=self.METRIC, min=0.0)[0]
+
+    @pytest.mark.parametrize(
+        "metric", ["splits.test.f2", "splits", "detectors", "splits.test.num_documents.x"]
+    )
+    def test_a_path_that_names_no_number(self, config, metric):
+        with pytest.raises(ConfigError, match="thresholds"):
+            self.judged(config, metric=metric, min=0.1)
+
+
+def threshold_of(**values):
+    from evaluation.recipe import ThresholdConfig
+
+    return ThresholdConfig(**values)

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 class Architecture(StrictConfig):
     """Sizes of a Qwen2 model. The defaults make 3.7 million parameters."""
 
-    hidden_size: int = Field(192, gt=0)
+    hidden_size: int = Field(default=192, gt=0)
     """Width of the residual stream."""
-    num_layers: int = Field(6, gt=0)
+    num_layers: int = Field(default=6, gt=0)
     """Number of decoder layers."""
-    num_heads: int = Field(6, gt=0)
+    num_heads: int = Field(default=6, gt=0)
     """Number of attention heads; the width of one has to be 32, 64 or 128, which vLLM's kernels know."""
-    num_kv_heads: int = Field(6, gt=0)
+    num_kv_heads: int = Field(default=6, gt=0)
     """Number of key and value heads; a divisor of `num_heads`."""
-    intermediate_size: int = Field(512, gt=0)
+    intermediate_size: int = Field(default=512, gt=0)
     """Width of the feed-forward layers."""
-    vocab_size: int = Field(6000, gt=300)
+    vocab_size: int = Field(default=6000, gt=300)
     """Most tokens of the tokenizer that is trained along."""
-    rope_theta: float = Field(10_000.0, gt=0)
+    rope_theta: float = Field(default=10_000.0, gt=0)
     """Base of the rotary position embedding."""
 
     @model_validator(mode="after")
@@ -54,7 +54,6 @@ SMALLEST = Architecture(
     num_kv_heads=2,
     intermediate_size=128,
     vocab_size=800,
-    rope_theta=10_000.0,
 )
 """For tests: learns little and runs anywhere."""
 

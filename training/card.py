@@ -29,7 +29,7 @@ def render(manifest: ModelManifest) -> str:
         "## Evaluation\n\n" + _table(manifest.evaluation),
         "## Limits\n\n"
         "Finds what its training data marked, in Chinese and English; other languages were not taught."
-        " It misses mentions: read the leakage of an evaluation on your own text before you rely on redaction.",
+        " It misses mentions: read the leakage of an evaluation on your own text before relying on it.",
         "## Versions\n\n" + _table(manifest.versions),
     ]
     return "\n\n".join(section.rstrip() for section in sections) + "\n"

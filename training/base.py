@@ -1,0 +1,79 @@
+"""Where a base model comes from: a local folder first, then the hub or a mirror of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.stage import file_hash
+from pii.errors import ModelFolderError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+_WANTED = ("*.json", "*.safetensors", "merges.txt", "*.jinja", "*.model")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model on this machine.
+
+    Attributes:
+        name: as the recipe says it.
+        revision: commit of the hub; empty for a local folder.
+        folder: where the files lie.
+    """
+
+    name: str
+    revision: str
+    folder: Path
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the weight files: two bases with the same one are the same weights."""
+        files = sorted(self.folder.glob("*.safetensors"))
+        return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
+
+
+def resolve(name: str, revision: str | None = None) -> Base:
+    """Find a base model: a local folder, or else a hub id, which is downloaded unless it is cached.
+
+    ``HF_ENDPOINT`` names a mirror, ``HF_HUB_OFFLINE=1`` forbids the network; both are the hub client's own.
+
+    Raises ModelFolderError: nothing is there; the message names the three ways to get one.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ModelFolderError(f"{folder}: no config.json; not a model folder")
+        return Base(name, "", folder)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise ModelFolderError(f"{name}: no such folder, and not the form of a hub id (owner/model)")
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
+    except (HfHubHTTPError, HFValidationError, OSError, httpx.HTTPError) as error:
+        raise ModelFolderError(
+            f"{name}: not a local folder, and the hub did not give it ({type(error).__name__}). Three ways:"
+            " set base to a local model folder; let this machine reach the hub or a mirror (HF_ENDPOINT);"
+            " or fill the hub's cache elsewhere and set HF_HOME and HF_HUB_OFFLINE=1"
+        ) from None
+    # A snapshot's folder is named by its commit.
+    return Base(name, found.name, found)
+
+
+def load_model(base: Base, dtype: torch.dtype) -> PreTrainedModel:
+    """Load a base's weights in a number format. Raises ModelFolderError: they cannot be read."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(str(base.folder), dtype=dtype)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelFolderError(
+            f"{base.name}: the weights cannot be read ({type(error).__name__}); fetch the folder again"
+        ) from None

@@ -1,0 +1,123 @@
+"""Examples to batches: similar lengths together, bounded by tokens, in an order that a seed decides."""
+
+# ruff: noqa: TID253 - imported by the trainer alone, which is itself imported inside functions.
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from training.examples import NOT_TRAINED, Example
+
+
+class TokenBatches(Sampler[list[int]]):
+    """Batches of indices whose padded size stays under a number of tokens.
+
+    Examples are sorted by length, equal lengths in random order, and cut into batches; then the batches
+    are put into random order. So little is padded, and the number of batches is the same in every epoch.
+
+    Args:
+        lengths: tokens of each example.
+        max_tokens: most tokens of a batch, padding included; a longer example is a batch of its own.
+        max_examples: most examples of a batch.
+        seed: the order of each epoch depends on the seed and the epoch alone.
+        short_first: how much the first epoch goes from short to long (0 not at all, 1 strictly).
+        rank: which of the processes this is.
+        num_processes: processes that share the batches; each gets as many, the first ones again if need be.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        *,
+        max_tokens: int,
+        max_examples: int,
+        seed: int,
+        short_first: float = 0.0,
+        rank: int = 0,
+        num_processes: int = 1,
+    ) -> None:
+        self._lengths = np.asarray(lengths)
+        self._seed, self._short_first = seed, short_first
+        self._rank, self._num_processes = rank, num_processes
+        self._bounds = _cut(np.sort(self._lengths), max_tokens, max_examples)
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch; called by the trainer before each."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-(len(self._bounds) - 1) // self._num_processes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        by_length = np.lexsort((rng.random(len(self._lengths)), self._lengths))
+        num_batches = len(self._bounds) - 1
+        strength = self._short_first if self._epoch == 0 else 0.0
+        key = strength * np.linspace(0, 1, num_batches) + (1 - strength) * rng.random(num_batches)
+        order = np.argsort(key, kind="stable")
+        order = np.resize(order, len(self) * self._num_processes)
+        for batch in order[self._rank :: self._num_processes]:
+            yield by_length[self._bounds[batch] : self._bounds[batch + 1]].tolist()
+
+    @property
+    def padding(self) -> float:
+        """Share of the tokens that is padding."""
+        lengths = np.sort(self._lengths)
+        padded = sum(
+            int(lengths[end - 1]) * (end - start)
+            for start, end in zip(self._bounds, self._bounds[1:], strict=False)
+        )
+        return 1 - float(lengths.sum()) / padded
+
+
+def _cut(sorted_lengths: np.ndarray, max_tokens: int, max_examples: int) -> list[int]:
+    """Where batches begin and end in the sorted examples."""
+    bounds = [0]
+    for index, length in enumerate(sorted_lengths.tolist()):
+        size = index - bounds[-1]
+        if size and (size == max_examples or (size + 1) * length > max_tokens):
+            bounds.append(index)
+    bounds.append(len(sorted_lengths))
+    return bounds
+
+
+class EpochLoader(DataLoader):
+    """A data loader whose order changes with the epoch; each process has its own share already."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the sampler which epoch comes next."""
+        self.batch_sampler.set_epoch(epoch)
+
+
+class Collator:
+    """Pads a batch on the right.
+
+    Args:
+        pad_token_id: fills ``input_ids``; labels are filled with `NOT_TRAINED`.
+        source_ids: number of each source, so that a loss by source can be told.
+    """
+
+    def __init__(self, pad_token_id: int, source_ids: Mapping[str, int]) -> None:
+        self._pad, self._source_ids = pad_token_id, source_ids
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+        """Tensors of shape (examples, tokens): ``input_ids``, ``attention_mask``, ``labels``; and sources."""
+        longest = max(len(example["input_ids"]) for example in examples)
+        shape = (len(examples), longest)
+        batch = {
+            "input_ids": torch.full(shape, self._pad),
+            "attention_mask": torch.zeros(shape, dtype=torch.long),
+            "labels": torch.full(shape, NOT_TRAINED),
+            "source_ids": torch.tensor([self._source_ids[example["source"]] for example in examples]),
+        }
+        for row, example in enumerate(examples):
+            size = len(example["input_ids"])
+            batch["input_ids"][row, :size] = torch.tensor(example["input_ids"])
+            batch["attention_mask"][row, :size] = 1
+            batch["labels"][row, :size] = torch.tensor(example["labels"])
+        return batch

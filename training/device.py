@@ -1,0 +1,63 @@
+"""What the machine can do: device, number format, memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+
+from configs.errors import ConfigError
+from training.recipe import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where and in which number format a run computes.
+
+    Attributes:
+        name: for people, such as ``cpu (2 threads)``.
+        kind: ``cuda`` or ``cpu``.
+        precision: ``bf16``, ``fp16`` (with loss scaling) or ``fp32``.
+        reason: why this precision, in a few words.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.precision} ({self.reason})"
+
+
+def choose(precision: Precision) -> Device:
+    """Pick the device and the number format.
+
+    Raises ConfigError: fp16 on a CPU, whose autocast has no loss scaling worth the name.
+    """
+    import torch
+
+    cuda = torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if cuda else f"cpu ({torch.get_num_threads()} threads)"
+    kind = "cuda" if cuda else "cpu"
+    if precision == "fp16" and not cuda:
+        raise ConfigError("precision: fp16 needs a GPU; choose auto, bf16 or fp32")
+    if precision != "auto":
+        return Device(name, kind, precision, "as the recipe says")
+    if cuda:
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return Device(name, kind, "bf16" if fast else "fp16", "what this GPU computes fast")
+    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    reason = "this CPU multiplies bf16 fast" if fast else "this CPU has no fast bf16"
+    return Device(name, kind, "bf16" if fast else "fp32", reason)
+
+
+def peak_memory_gb() -> dict[str, float]:
+    """Highest memory so far in GB (10⁹ bytes): of the process, and of the GPU where there is one."""
+    import torch
+
+    scale = 1 if sys.platform == "darwin" else 1024
+    peak = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9}
+    if torch.cuda.is_available():
+        peak["gpu"] = torch.cuda.max_memory_allocated() / 1e9
+    return {name: round(value, 2) for name, value in peak.items()}

@@ -1,0 +1,161 @@
+"""From the rows of a data folder to token ids with labels."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypedDict
+
+from configs.errors import StageError
+from configs.stage import file_hash, read_manifest
+from pii.codec import Message, Tokenizer, encode
+from pii.errors import DataError
+from pii.taxonomy import shipped
+
+logger = logging.getLogger(__name__)
+
+NOT_TRAINED = -100
+"""The label of a token that has no loss, as PyTorch's cross entropy has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One rendered example as the data folder holds it."""
+
+    id: str
+    source: str
+    messages: tuple[Message, ...] = field(repr=False)
+    types: tuple[str, ...] | None
+
+
+class Example(TypedDict):
+    """One example for the trainer. ``labels`` are `NOT_TRAINED` outside the assistant's turns."""
+
+    id: str
+    source: str
+    input_ids: list[int]
+    labels: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An example that is longer than the context."""
+
+    id: str
+    source: str
+    num_tokens: int
+
+
+class DataFolder:
+    """A finished data folder.
+
+    Raises StageError: the folder is missing or cut off, or lacks what training needs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest: dict[str, Any] = read_manifest(folder)
+        for name in ("train.jsonl", "validation.jsonl"):
+            if not (folder / name).is_file():
+                raise StageError(f"{folder / name}: missing; run `pii data` again")
+
+    @property
+    def identity(self) -> str:
+        """What the data stage calls this very data set."""
+        return str(self.manifest.get("identity", ""))
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Content hash of each file that training reads."""
+        return {name: file_hash(self.folder / name) for name in ("train.jsonl", "validation.jsonl")}
+
+    def setting(self, name: str) -> Any:
+        """One field of the data stage's recipe. Raises StageError where the recipe has no such field."""
+        config = self.manifest.get("config", {})
+        if name not in config:
+            raise StageError(f"{self.folder}: its manifest says no {name}; run `pii data` again")
+        return config[name]
+
+    def rows(self, split: str) -> list[Row]:
+        """The rows of a split. Raises DataError with file and line at an unreadable one, or if empty."""
+        path = self.folder / f"{split}.jsonl"
+        rows = list(_read_rows(path))
+        if not rows:
+            raise DataError(f"{path}: no examples; look at refused.jsonl and the counts beside it")
+        return rows
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield _row(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                # The parser's own message may quote the line.
+                raise DataError(f"{path}:{number}: not a rendered example; run `pii data` again") from None
+
+
+def _row(values: dict[str, Any]) -> Row:
+    messages = tuple(Message(role=str(m["role"]), content=str(m["content"])) for m in values["messages"])
+    if not any(message["role"] == "assistant" for message in messages):
+        raise ValueError
+    types = values.get("types")
+    if "text" in values and types is None:
+        types = shipped().default_types
+    return Row(str(values["id"]), str(values["source"]), messages, tuple(types) if types else None)
+
+
+def entity_types(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The types that were labelled in any row, in taxonomy order."""
+    labelled = {name for row in rows for name in row.types or ()}
+    known = [entity_type.name for entity_type in shipped()]
+    return (*(name for name in known if name in labelled), *sorted(labelled.difference(known)))
+
+
+class _RememberingTokenizer:
+    """Calls the tokenizer once for each of the few control texts that stand in every example."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, text: str, *, add_special_tokens: bool, split_special_tokens: bool) -> Any:
+        def call() -> Any:
+            return self._tokenizer(
+                text, add_special_tokens=add_special_tokens, split_special_tokens=split_special_tokens
+            )
+
+        if split_special_tokens:  # content, not control
+            return call()
+        if text not in self._known:
+            self._known[text] = call()
+        return self._known[text]
+
+
+def encode_rows(
+    rows: Sequence[Row], tokenizer: Tokenizer, context_tokens: int
+) -> tuple[list[Example], list[LeftOut]]:
+    """Tokenise rows; those longer than the context are left out whole and named, never cut."""
+    remembering = _RememberingTokenizer(tokenizer)
+    examples: list[Example] = []
+    left_out: list[LeftOut] = []
+    for row in rows:
+        ids, is_answer = encode(remembering, row.messages, answer_next=False)
+        if len(ids) > context_tokens:
+            left_out.append(LeftOut(row.id, row.source, len(ids)))
+            continue
+        labels = [token if answer else NOT_TRAINED for token, answer in zip(ids, is_answer, strict=True)]
+        examples.append(Example(id=row.id, source=row.source, input_ids=ids, labels=labels))
+    if left_out:
+        logger.warning("%d examples are longer than %d tokens and left out", len(left_out), context_tokens)
+    return examples, left_out
+
+
+def count_by_source(examples: Sequence[Example]) -> dict[str, int]:
+    """Number of examples of each source, by name."""
+    return dict(sorted(Counter(example["source"] for example in examples).items()))

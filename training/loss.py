@@ -1,0 +1,50 @@
+"""The loss of the answer's tokens, each by itself."""
+
+# ruff: noqa: TID253 - imported by the trainer alone, which is itself imported inside functions.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from training.examples import NOT_TRAINED
+
+
+def answer_losses(
+    model: Any, inputs: Mapping[str, torch.Tensor], *, fused: bool, label_smoothing: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Negative log-likelihood of every trained token of a batch.
+
+    The head of the model is computed where answers stand and nowhere else: on a CPU the prompt's logits
+    would cost as much as the layers below.
+
+    Args:
+        model: a causal language model, perhaps wrapped by PEFT or for several processes.
+        inputs: ``input_ids``, ``attention_mask`` or ``position_ids``, and ``labels``, each (B, T).
+        fused: use TRL's fused head, which never holds the logits; worth it with a large vocabulary on a GPU.
+        label_smoothing: share of the target spread over the vocabulary; not with `fused`.
+
+    Returns:
+        Losses (N,) in float32 and for each the row of the batch (N,) it stands in.
+    """
+    labels = inputs["labels"]
+    others = {name: value for name, value in inputs.items() if name != "labels"}
+    targets_BT = labels[:, 1:]
+    trained_BT = targets_BT != NOT_TRAINED
+    rows = trained_BT.nonzero()[:, 0]
+    if fused:
+        log_probs = model(**others, labels=labels, use_cache=False, fused_lm_head=True).log_probs
+        # Virtual tokens of prompt methods stand in front: count from the end.
+        return -log_probs[:, log_probs.size(1) - targets_BT.size(1) :][trained_BT].float(), rows
+    columns = trained_BT.any(dim=0).nonzero().squeeze(1)
+    logits = model(**others, use_cache=False, logits_to_keep=columns - labels.size(1)).logits
+    losses = cross_entropy(
+        logits[trained_BT[:, columns]].float(),
+        targets_BT[trained_BT],
+        reduction="none",
+        label_smoothing=label_smoothing,
+    )
+    return losses, rows

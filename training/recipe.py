@@ -1,0 +1,158 @@
+"""The schema of ``train.yaml``: everything that decides a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from configs.reader import StrictConfig
+from training.bare import Architecture
+
+Method = Literal["full", "lora"]
+"""Which weights are trained."""
+
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+
+class BareBase(StrictConfig):
+    """A base made from nothing: random weights and a tokenizer trained on the training texts."""
+
+    architecture: Architecture = Architecture()
+
+
+class LoraRecipe(StrictConfig):
+    """Low-rank adapters (Hu et al. 2021, https://arxiv.org/abs/2106.09685)."""
+
+    rank: int = Field(default=16, gt=0)
+    """Width of the adapters."""
+    alpha: int = Field(default=32, gt=0)
+    """Scale: the adapter counts alpha / rank."""
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Dropout before the adapter."""
+    targets: Literal["all-linear", "attention", "qv"] | tuple[str, ...] = "all-linear"
+    """Which linear layers get one: all but the head, attention's four, queries and values, or names."""
+
+
+class BatchRecipe(StrictConfig):
+    """How examples become batches: of similar length, bounded by tokens."""
+
+    tokens: int = Field(default=4096, gt=0)
+    """Most tokens of one batch on one device, padding included."""
+    examples: int = Field(default=64, gt=0)
+    """Most examples of one batch on one device."""
+    accumulation: int = Field(default=1, gt=0)
+    """Batches whose gradients are summed before a step."""
+    short_first: float = Field(default=0.0, ge=0, le=1)
+    """Order of the first epoch: 0 random, 1 strictly from the shortest to the longest examples."""
+
+
+class OptimizerRecipe(StrictConfig):
+    """The optimizer."""
+
+    name: Literal[
+        "adamw_torch",
+        "adamw_torch_fused",
+        "adamw_8bit",
+        "paged_adamw_8bit",
+        "paged_adamw_32bit",
+        "adafactor",
+        "lion_8bit",
+        "lion_32bit",
+    ] = "adamw_torch"
+    """As transformers names it; the 8-bit, 32-bit-paged and Lion ones are bitsandbytes'."""
+    learning_rate: float = Field(default=2e-4, gt=0)
+    """The highest rate."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay; biases and norms are exempt."""
+    beta2: float = Field(default=0.999, gt=0, lt=1)
+    """Decay of the second moment; 0.95 suits short runs."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target's probability that is spread over the vocabulary."""
+    neftune_alpha: float | None = Field(default=None, gt=0)
+    """Noise on the embeddings (Jain et al. 2023, https://arxiv.org/abs/2310.05914); null: none."""
+
+
+class ScheduleRecipe(StrictConfig):
+    """The learning rate over the run. Progress is the larger share of steps and of minutes used up."""
+
+    shape: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
+    """``wsd``: warm up, stay, decay in the last part."""
+    warmup: float = Field(default=0.03, ge=0)
+    """Below 1: the share of the steps; else a number of steps."""
+    floor: float = Field(default=0.1, ge=0, le=1)
+    """The last rate as a share of the highest."""
+    decay: float = Field(default=0.2, gt=0, le=1)
+    """``wsd`` alone: the share of the run that decays."""
+
+
+class LengthRecipe(StrictConfig):
+    """When training ends: at the first of the bounds."""
+
+    epochs: float = Field(default=3.0, gt=0)
+    """Passes over the training examples."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """Most optimizer steps; null: no bound."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Most minutes of training, those before an interruption included; null: no bound."""
+
+
+class WatchRecipe(StrictConfig):
+    """What is looked at and kept on the way. All in optimizer steps."""
+
+    log_every: int = Field(default=10, gt=0)
+    """Steps between lines of progress."""
+    validate_every: int = Field(default=200, gt=0)
+    """Steps between measurements on the validation examples."""
+    validation_examples: int = Field(default=500, gt=0)
+    """Most validation examples; a fixed sample."""
+    checkpoint_every: int = Field(default=200, gt=0)
+    """Steps between checkpoints."""
+    keep_checkpoints: int = Field(default=2, gt=0)
+    """Number of checkpoints that are kept."""
+    report_to: tuple[Literal["tensorboard", "trackio", "wandb", "mlflow"], ...] = ("tensorboard",)
+    """Where else the history goes; the last three need their own packages."""
+
+
+class TrainRecipe(StrictConfig):
+    """``train.yaml``."""
+
+    data: Path
+    """A finished data folder."""
+    output: Path
+    """The run folder: ``checkpoints/``, ``adapter/``, ``model/``, ``manifest.json``."""
+    base: str | BareBase
+    """A local model folder or a hub id; or ``architecture`` to begin from nothing."""
+    revision: str | None = None
+    """Commit, tag or branch of a hub id; null: its main branch, whose commit is recorded."""
+    method: Method = "full"
+    """Which weights are trained."""
+    lora: LoraRecipe = LoraRecipe()
+    """Used by ``lora``."""
+    context_tokens: int = Field(default=1024, ge=64)
+    """Most tokens of an example; a longer one is counted out by name, never cut."""
+    batch: BatchRecipe = BatchRecipe()
+    """How examples become batches."""
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    """The optimizer."""
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    """The learning rate over the run."""
+    length: LengthRecipe = LengthRecipe()
+    """When training ends."""
+    precision: Precision = "auto"
+    """Number format of the computation; auto: what the device computes fast."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice to hold fewer of them."""
+    watch: WatchRecipe = WatchRecipe()
+    """What is looked at and kept on the way."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of weights, order and dropout."""
+
+    @model_validator(mode="after")
+    def _method_has_a_base(self) -> Self:
+        if self.method != "full" and isinstance(self.base, BareBase):
+            raise ValueError(f"method {self.method} adapts trained weights: set base to a folder or a hub id")
+        return self

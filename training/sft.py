@@ -1,0 +1,261 @@
+"""``pii train --config configs/mini/train.yaml``: fine-tune, merge and write the model folder.
+
+Reads ``data/<name>/``, writes ``runs/<name>/``. A run that was cut off goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from configs.atomic import writing, writing_folder
+from configs.command import config_of, parser, run
+from configs.stage import Stage, read_manifest, versions
+from pii import codec
+from pii.errors import DataError
+from pii.model_folder import ModelManifest
+from training import checkpoints, device
+from training.bare import make_model
+from training.base import Base, load_model, resolve
+from training.examples import DataFolder, Example, LeftOut, Row, count_by_source, encode_rows, entity_types
+from training.folder import write_model_folder
+from training.merge import merged_model, stored_dtype, write_record
+from training.methods import attach, count_parameters
+from training.recipe import BareBase, TrainRecipe
+from training.schedule import Clock
+from training.silence import keep_quiet
+from training.tokenizer import load as load_tokenizer
+from training.tokenizer import train as train_tokenizer
+
+logger = logging.getLogger(__name__)
+
+_VOCABULARY_ROWS = 20_000
+"""Rows that a new tokenizer is trained on: enough for 6,000 tokens, and read in seconds."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``pii train``; returns 0, or 2 where something has to be mended."""
+    commands = parser("pii train", __doc__ or "", "mini/train.yaml")
+    commands.add_argument(
+        "--explain", action="store_true", help="say what would be trained, in how many steps, and end"
+    )
+    arguments = commands.parse_args(argv)
+
+    def body() -> int:
+        recipe = config_of(arguments, TrainRecipe)
+        if arguments.explain:
+            from training.plan import explain
+
+            sys.stdout.write(explain(recipe))
+            return 0
+        train(recipe)
+        return 0
+
+    return run(body)
+
+
+def train(recipe: TrainRecipe) -> dict[str, Any]:
+    """Train by a recipe and return the manifest of the run; a finished run is not repeated.
+
+    Raises UserError: data, base or output folder cannot be used.
+    """
+    keep_quiet()
+    data = DataFolder(recipe.data)
+    base = None if isinstance(recipe.base, BareBase) else resolve(recipe.base, recipe.revision)
+    inputs = {"data": data.identity, **data.hashes, "base": base.fingerprint() if base else ""}
+    stage = Stage("train", recipe.output, recipe, inputs)
+    if stage.is_current():
+        logger.info("%s: nothing to do, the run is finished", recipe.output)
+        return read_manifest(recipe.output)
+    stage.begin()
+    where = device.choose(recipe.precision)
+    logger.info("computing on %s", where)
+
+    job = _prepare(recipe, data, base, where)
+    _write_left_out(recipe.output / "left_out.jsonl", job.left_out)
+    facts = _fit(job, checkpoints.prepare(recipe.output / "checkpoints", stage.identity))
+    _write_model(job, base, _manifest(job, data, base, facts))
+    return stage.finish(_files(recipe.output, ("model", "adapter", "left_out.jsonl")), {"training": facts})
+
+
+@dataclass(slots=True)
+class _Job:
+    """What a run works with."""
+
+    recipe: TrainRecipe
+    where: device.Device
+    tokenizer: Any
+    model: Any
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    left_out: Sequence[LeftOut]
+    types: tuple[str, ...]
+
+
+def _prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: device.Device) -> _Job:
+    rows, validation_rows = data.rows("train"), data.rows("validation")
+    tokenizer = load_tokenizer(base.folder) if base else _new_tokenizer(recipe, rows)
+    examples, left_out = encode_rows(rows, tokenizer, recipe.context_tokens)
+    sample = _sample(validation_rows, recipe.watch.validation_examples, recipe.seed)
+    validation, left_out_there = encode_rows(sample, tokenizer, recipe.context_tokens)
+    if not examples or not validation:
+        raise DataError(
+            f"{recipe.data}: no example fits into {recipe.context_tokens} tokens; raise context_tokens"
+        )
+    model = _model(recipe, base, tokenizer, where)
+    return _Job(
+        recipe,
+        where,
+        tokenizer,
+        model,
+        examples,
+        validation,
+        [*left_out, *left_out_there],
+        entity_types(rows),
+    )
+
+
+def _new_tokenizer(recipe: TrainRecipe, rows: Sequence[Row]) -> Any:
+    assert isinstance(recipe.base, BareBase)
+    contents = chain.from_iterable((m["content"] for m in row.messages) for row in rows)
+    texts = islice(contents, 3 * _VOCABULARY_ROWS)
+    size = recipe.base.architecture.vocab_size
+    return train_tokenizer(texts, vocab_size=size, context_tokens=recipe.context_tokens)
+
+
+def _sample(rows: Sequence[Row], size: int, seed: int) -> Sequence[Row]:
+    return rows if len(rows) <= size else Random(seed).sample(rows, size)
+
+
+def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device.Device) -> Any:
+    import torch
+    from transformers import set_seed
+
+    set_seed(recipe.seed)
+    if base is None:
+        assert isinstance(recipe.base, BareBase)
+        return make_model(
+            recipe.base.architecture, tokenizer, context_tokens=recipe.context_tokens, seed=recipe.seed
+        )
+    # Weights that are trained stay in float32 and are rounded for the products alone; frozen ones need not.
+    frozen = recipe.method != "full" and where.kind == "cuda"
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision) if frozen else None
+    return attach(load_model(base, dtype or torch.float32), recipe)
+
+
+def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
+    """Train, and return the measured facts of the run."""
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.recipe.output / "tensorboard")
+    from training.trainer import AnswerTrainer
+
+    clock = Clock(job.recipe.length.max_minutes)
+    trainer = AnswerTrainer(
+        job.model,
+        job.recipe,
+        job.tokenizer,
+        job.train,
+        job.validation,
+        precision=job.where.precision,
+        clock=clock,
+    )
+    counts = count_parameters(job.model)
+    trainable, total = (sum(entry[key] for entry in counts.values()) for key in ("trainable", "all"))
+    logger.info("%d examples, %d of %d parameters are trained", len(job.train), trainable, total)
+    if checkpoint is not None:
+        logger.info("going on from step %d", checkpoints.num_steps(checkpoint))
+    clock.start(checkpoints.seconds_of(checkpoint) if checkpoint else 0.0)
+    if checkpoint is None:
+        trainer.evaluate()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if "eval_loss" not in trainer.state.log_history[-2]:  # the last entry is the summary of the run
+        trainer.evaluate()
+    history = trainer.state.log_history
+    with writing(job.recipe.output / "history.jsonl") as file:
+        file.writelines(json.dumps(entry) + "\n" for entry in history)
+    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    return {
+        "steps": trainer.state.global_step,
+        "planned_steps": trainer.state.max_steps,
+        "answer_loss_before": losses[0],
+        "answer_loss_after": losses[-1],
+        "minutes": round(clock.seconds / 60, 2),
+        "examples": count_by_source(job.train),
+        "left_out": len(job.left_out),
+        "trainable_parameters": trainable,
+        "peak_memory_gb": device.peak_memory_gb(),
+        "device": str(job.where),
+    }
+
+
+def _manifest(job: _Job, data: DataFolder, base: Base | None, facts: dict[str, Any]) -> ModelManifest:
+    recipe = job.recipe
+    left = recipe.model_dump(mode="json", exclude={"data", "output", "base", "revision", "method", "watch"})
+    unused = () if recipe.method != "full" else ("lora",)
+    architecture = recipe.base.model_dump() if isinstance(recipe.base, BareBase) else {}
+    return ModelManifest(
+        codec_version=codec.VERSION,
+        codec_fingerprint=codec.fingerprint(),
+        answer_style=data.setting("answer_style"),
+        entity_types=job.types,
+        context_tokens=recipe.context_tokens,
+        window_chars=data.setting("window_chars"),
+        window_margin=data.setting("window_margin"),
+        base_model=base.name if base else "config",
+        base_revision=base.revision if base else "",
+        method=recipe.method,
+        hyperparameters={**architecture, **{k: v for k, v in left.items() if k not in unused}},
+        data_identity=data.identity,
+        data_sources=data.manifest.get("sources", facts["examples"]),
+        num_parameters=job.model.num_parameters(),
+        training=facts,
+        versions=versions("torch", "transformers", "trl", "peft", "accelerate", "tokenizers"),
+    )
+
+
+def _write_model(job: _Job, base: Base | None, manifest: ModelManifest) -> None:
+    output = job.recipe.output
+    model = job.model
+    if job.recipe.method != "full":
+        assert base is not None
+        with writing_folder(output / "adapter") as half:
+            model.save_pretrained(half)
+            write_record(half, base, manifest)
+        # Not the trained copy: its frozen weights may be rounded or quantised.
+        model = merged_model(base, output / "adapter")
+    if base is not None:
+        model = model.to(stored_dtype(base))
+    write_model_folder(output / "model", model, job.tokenizer, manifest)
+    logger.info("wrote %s", output / "model")
+
+
+def _write_left_out(path: Path, left_out: Sequence[LeftOut]) -> None:
+    with writing(path) as file:
+        for one in left_out:
+            row = {
+                "id": one.id,
+                "source": one.source,
+                "reason": "longer than the context",
+                "tokens": one.num_tokens,
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _files(folder: Path, names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        path = folder / name
+        members = path.rglob("*") if path.is_dir() else [path]
+        found += [str(member.relative_to(folder)) for member in members if member.is_file()]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

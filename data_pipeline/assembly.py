@@ -1,0 +1,284 @@
+"""One build, from sources to files: read, hold out, mix, write.
+
+The order of things: every labelled source goes to a pool on disk; the held-out splits are filled first;
+then training takes what is neither in them nor leaks from them, interleaved by share.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from data_pipeline import preparation, rendering
+from data_pipeline.chat import read_chat
+from data_pipeline.dedup import HeldOut, NearDuplicates, signature
+from data_pipeline.inputs import Input, chat_path, chat_state, labelled_inputs
+from data_pipeline.ledger import REFUSED, SPLITS, Ledger
+from data_pipeline.mixing import allot, interleave, tempered
+from data_pipeline.parallel import Workers
+from data_pipeline.pool import Pool
+from data_pipeline.preparation import Example, Prepared
+from data_pipeline.readers.files import Refusal
+from data_pipeline.readers.source import Source
+from data_pipeline.recipe import DataConfig
+from data_pipeline.splits import Split, content_key
+from pii.spans import Document
+
+logger = logging.getLogger(__name__)
+
+SYNTHETIC = "synthetic"
+BATCH = 64
+"""Documents of one task of a worker."""
+MOST_HELD_OUT = 0.1
+"""Most of a real source that one held-out split may take."""
+PATIENCE = 50
+"""Synthetic documents that are drawn for each one wanted before the rest is given up and reported."""
+
+Item = TypeVar("Item")
+
+OUTPUTS = (*(f"{split}.jsonl" for split in SPLITS), REFUSED, "README.md")
+
+
+class Assembly:
+    """The state of one build.
+
+    Args:
+        config: the recipe.
+        ledger: where lines and refusals go.
+        stack: closes the pools.
+    """
+
+    def __init__(self, config: DataConfig, ledger: Ledger, stack: ExitStack) -> None:
+        self.config, self.ledger = config, ledger
+        rules = config.decontamination
+        self._near = NearDuplicates(rules.near_duplicate, rules.permutations)
+        self._held_out: dict[Split, HeldOut] = {
+            split: HeldOut(rules.ngram, rules.values) for split in SPLITS if split != "train"
+        }
+        self._stack = stack
+        self._pools: dict[str, Pool] = {}
+        self._chats: dict[str, Pool] = {}
+        self._ranks: dict[str, int] = {}
+        self.sources: dict[str, dict[str, Any]] = {}
+        self.chats: dict[str, dict[str, Any]] = {}
+
+    # --- read -----------------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Fill a pool for every labelled source and every chat source that may be used."""
+        for source in labelled_inputs(self.config):
+            facts = {"state": source.state, "share": source.config.share, "licence": source.card.licence}
+            if source.state == "used":
+                self._pools[source.name], more = self._read_source(source)
+                facts |= more
+            else:
+                logger.warning("source %s is not used: %s", source.name, source.state)
+            self.sources[source.name] = facts
+        for name, chat in self.config.chat.sources.items():
+            state = chat_state(name, chat, self.config)
+            self.chats[name] = {"state": state, "licence": chat.licence}
+            if state == "used" and self.config.chat.share > 0:
+                self._chats[name] = self._read_chat(name, chat_path(chat), chat.language)
+                self.chats[name]["conversations"] = len(self._chats[name])
+
+    def _pool(self, name: str) -> Pool:
+        return self._stack.enter_context(Pool(self.config.folder / f".spool-{name}"))
+
+    def _read_source(self, source: Input) -> tuple[Pool, dict[str, Any]]:
+        pool, reader = self._pool(source.name), Source(source.name, source.card, source.rows())
+        most = source.config.max_documents
+        for item in tqdm(reader, desc=f"read {source.name}", unit=" rows", mininterval=1):
+            if isinstance(item, Refusal):
+                self.ledger.refuse(source.name, item)
+            elif not pool.add(content_key(self.config.seed, item.text), item.as_row()):
+                self.ledger.refuse_document(source.name, item.id, "duplicate")
+            if most is not None and len(pool) >= most:
+                break
+        return pool, {**reader.facts(), "documents": len(pool)}
+
+    def _read_chat(self, name: str, path: Path, language: str) -> Pool:
+        source, pool = f"chat.{name}", self._pool(f"chat.{name}")
+        conversations = read_chat(path, self.config.chat.max_chars)
+        for item in tqdm(conversations, desc=f"read {source}", unit=" rows", mininterval=1):
+            if isinstance(item, Refusal):
+                self.ledger.refuse(source, item)
+                continue
+            file, line, messages = item
+            row = {
+                "id": f"{source}/{file}:{line}",
+                "source": source,
+                "language": language,
+                "messages": messages,
+            }
+            if not pool.add(content_key(self.config.seed, json.dumps(messages)), row):
+                self.ledger.refuse_document(source, row["id"], "duplicate")
+        return pool
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Source → share of the extraction examples, of those sources that are there."""
+        wanted = {name: self.config.sources[name].share for name, pool in self._pools.items() if len(pool)}
+        return tempered({**wanted, SYNTHETIC: self.config.synthetic.share}, self.config.temperature)
+
+    # --- hold out -------------------------------------------------------------------------------------
+
+    def hold_out(self) -> HeldOut:
+        """Fill the test, validation and foreign splits; returns what training must not hold."""
+        config, shares = self.config, self.shares
+        capacity: dict[str, int | None] = {n: int(len(p) * MOST_HELD_OUT) for n, p in self._pools.items()}
+        wanted: dict[Split, dict[str, int]] = {
+            "test": allot(shares, capacity, config.test),
+            "validation": allot(shares, capacity, config.validation),
+            "foreign": {SYNTHETIC: config.foreign} if SYNTHETIC in shares else {},
+        }
+        for name, pool in self._pools.items():
+            lines = pool.lines()
+            for split in ("test", "validation"):
+                self._hold_out_real(name, lines, split, wanted[split].get(name, 0))
+        self._hold_out_synthetic({split: quotas.get(SYNTHETIC, 0) for split, quotas in wanted.items()})
+        rules = config.decontamination
+        everything = HeldOut(rules.ngram, rules.values)
+        for held in self._held_out.values():
+            everything.merge(held)
+        return everything
+
+    def _hold_out_real(self, name: str, lines: Iterator[bytes], split: Split, quota: int) -> None:
+        while quota > 0:
+            line = next(lines, None)
+            if line is None:
+                return
+            self._ranks[name] = self._ranks.get(name, 0) + 1
+            quota -= self._admit(Document.from_row(json.loads(line)), split)
+
+    def _hold_out_synthetic(self, quotas: dict[Split, int]) -> None:
+        remaining = {split: quota for split, quota in quotas.items() if quota > 0}
+        total = sum(remaining.values())
+        limit = PATIENCE * total + 1000
+        rules = self.config.decontamination
+        nothing = HeldOut(rules.ngram, rules.values)
+        with (
+            Workers(self.config.workers, preparation.initialise, self.config, nothing) as workers,
+            tqdm(total=total, desc="hold out synthetic", unit=" documents", mininterval=1) as bar,
+        ):
+            for batch in workers.map(preparation.held_out_synthetic, _ranges(limit)):
+                for split, document in batch:
+                    if split in remaining and self._admit(document, split):
+                        bar.update()
+                        remaining[split] -= 1
+                        if not remaining[split]:
+                            del remaining[split]
+                if not remaining:
+                    return
+        for split, missing in remaining.items():
+            logger.warning("%s: %d synthetic documents fewer than asked for", split, missing)
+
+    def _admit(self, document: Document, split: Split) -> bool:
+        """Write a document to a held-out split, or refuse it; whether it was written."""
+        asked = rendering.asked_for(document, rendering.full_request(document))
+        others = (held for name, held in self._held_out.items() if name != split)
+        reason = next((leak for held in others if (leak := held.leak(asked))), "")
+        if not reason and not self._near.take(
+            signature(asked.text, self.config.decontamination.permutations)
+        ):
+            reason = "near_duplicate"
+        examples: list[Example] = []
+        if not reason:
+            examples, reasons = self._held_out_examples(asked, split)
+            for refused in reasons:
+                self.ledger.refuse_document(asked.source, asked.id, refused)
+        else:
+            self.ledger.refuse_document(asked.source, asked.id, reason)
+        for example in examples:
+            self.ledger.write(split, asked.source, example)
+        if examples:
+            # As labelled, not as asked for: a value that no request names is no less known.
+            self._held_out[split].add(document)
+        return bool(examples)
+
+    def _held_out_examples(self, document: Document, split: Split) -> tuple[list[Example], list[str]]:
+        """Windows for validation; the whole document for the splits that measure what serving does."""
+        if split == "validation":
+            return preparation.windows(document, self.config)
+        if not rendering.is_provable(document):
+            return [], ["ambiguous"]
+        line = json.dumps(document.as_row(), ensure_ascii=False)
+        return [Example(line, preparation.facts_of(document))], []
+
+    # --- train ----------------------------------------------------------------------------------------
+
+    def train(self, held_out: HeldOut) -> None:
+        """Fill the training split, source by source in turn."""
+        config, shares = self.config, self.shares
+        left = {name: len(pool) - self._ranks.get(name, 0) for name, pool in self._pools.items()}
+        quotas = allot(shares, dict(left), config.examples)
+        chat_quotas = allot(
+            {f"chat.{name}": config.chat.sources[name].weight for name in self._chats},
+            {f"chat.{name}": len(pool) for name, pool in self._chats.items()},
+            round(config.chat.share * config.examples),
+        )
+        with Workers(config.workers, preparation.initialise, config, held_out) as workers:
+            streams = self._streams(workers, {**quotas, **chat_quotas})
+            total = sum(quotas.values()) + sum(chat_quotas.values())
+            mixed = interleave(streams, {**quotas, **chat_quotas}, shares)
+            for name, example in tqdm(mixed, total=total, desc="train", unit=" rows", mininterval=1):
+                self.ledger.write("train", name, example)
+
+    def _streams(self, workers: Workers, quotas: Mapping[str, int]) -> dict[str, Iterator[Example]]:
+        def stream(
+            name: str, function: Callable[[Any], list[Prepared]], tasks: Iterable[Any]
+        ) -> Iterator[Example]:
+            return self._examples(name, itertools.chain.from_iterable(workers.map(function, tasks)))
+
+        streams = {
+            name: stream(name, preparation.prepare_lines, _batches(pool.lines(self._ranks.get(name, 0))))
+            for name, pool in self._pools.items()
+        }
+        for name, pool in self._chats.items():
+            streams[f"chat.{name}"] = stream(f"chat.{name}", preparation.prepare_chat, _batches(pool.lines()))
+        limit = PATIENCE * self.config.examples
+        streams[SYNTHETIC] = stream(SYNTHETIC, preparation.prepare_synthetic, _ranges(limit))
+        return {name: streams[name] for name in quotas}
+
+    def _examples(self, name: str, documents: Iterable[Prepared]) -> Iterator[Example]:
+        """Examples of one source, one at a time; refusals go to the ledger as they are met."""
+        for document in documents:
+            for reason in document.refused:
+                self.ledger.refuse_document(name, document.id, reason)
+            if document.signature is not None and not self._near.take(document.signature):
+                self.ledger.refuse_document(name, document.id, "near_duplicate")
+                continue
+            yield from document.examples
+
+
+def _batches(items: Iterable[Item]) -> Iterator[Sequence[Item]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, BATCH)):
+        yield batch
+
+
+def _ranges(limit: int) -> Iterator[range]:
+    for start in range(0, limit, BATCH):
+        yield range(start, start + BATCH)
+
+
+def assemble(config: DataConfig) -> dict[str, Any]:
+    """Write the splits and the refusals of a data set; returns the facts for its manifest."""
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(config.folder))
+        assembly = Assembly(config, ledger, stack)
+        assembly.read()
+        assembly.train(assembly.hold_out())
+        return {
+            "splits": ledger.splits(),
+            "refused": ledger.refused(),
+            "sources": assembly.sources,
+            "chat": assembly.chats,
+            "shares": assembly.shares,
+        }

@@ -1,0 +1,154 @@
+"""What runs in the worker processes: documents to finished lines, with everything that decides on them.
+
+A process is set up once with the recipe and with what training must not hold; then every task is a pure
+function of its argument.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_pipeline import chat, dedup, rendering
+from data_pipeline.recipe import DataConfig
+from data_pipeline.splits import Split, content_key, synthetic_split
+from data_pipeline.synthesis import Synthesiser
+from pii.spans import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the data card counts of one example; nothing of its text."""
+
+    language: str
+    types: tuple[str, ...]
+    num_chars: int
+    asks: str
+    form: str
+    carrier: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One line of a split and what is counted of it."""
+
+    line: str = field(repr=False)
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One document on its way into training.
+
+    Attributes:
+        id: the document's id.
+        examples: its windows that can be learned from.
+        refused: reason of each window, or of the whole document, that cannot.
+        signature: of the whole text, for near-duplicates; None where the document is refused.
+    """
+
+    id: str
+    examples: tuple[Example, ...]
+    refused: tuple[str, ...]
+    signature: Any = field(repr=False)
+
+
+class Preparer:
+    """The set-up of one process."""
+
+    def __init__(self, config: DataConfig, held_out: dedup.HeldOut) -> None:
+        self.config, self._held_out = config, held_out
+        self.synthesiser = Synthesiser(config.synthetic.synthesis, config.seed)
+
+    def split_of(self, document: Document) -> Split:
+        """The split of a synthetic document."""
+        return synthetic_split(document, self.config.seed, self.config.synthetic.held_out_families)
+
+    def prepared(self, document: Document) -> Prepared:
+        """A document for training: tested for leaks, cut, rendered and proven."""
+        config = self.config
+        if leak := self._held_out.leak(document):
+            return Prepared(document.id, (), (leak,), None)
+        rng = random.Random(content_key(config.seed, f"request:{document.id}"))
+        subset = rng.random() < config.subset_share
+        request = rendering.random_request(document, rng) if subset else rendering.full_request(document)
+        asked = rendering.asked_for(document, request)
+        examples, refused = windows(asked, config)
+        signature = dedup.signature(document.text, config.decontamination.permutations)
+        return Prepared(document.id, tuple(examples), tuple(refused), signature)
+
+
+def windows(document: Document, config: DataConfig) -> tuple[list[Example], list[str]]:
+    """The provable windows of a document as examples, and a reason for every other one."""
+    examples, refused = [], []
+    for piece in rendering.cut(document, config.window_chars, config.window_margin):
+        if rendering.is_provable(piece):
+            line = json.dumps(rendering.example_row(piece), ensure_ascii=False)
+            examples.append(Example(line, facts_of(piece)))
+        else:
+            refused.append("ambiguous")
+    return examples, refused
+
+
+def facts_of(document: Document) -> Facts:
+    """What is counted of a document that is written."""
+    meta = document.meta
+    return Facts(
+        language=document.language,
+        types=tuple(span.type for span in document.spans),
+        num_chars=len(document.text),
+        asks="default" if document.types is None else f"{len(document.types)} types",
+        form=str(meta.get("form", "")),
+        carrier=str(meta.get("carrier", "")),
+        domain=str(meta.get("domain", "")),
+    )
+
+
+_preparer: Preparer
+
+
+def initialise(config: DataConfig, held_out: dedup.HeldOut) -> None:
+    """Set this process up; every function below needs it."""
+    global _preparer
+    _preparer = Preparer(config, held_out)
+
+
+def prepare_lines(lines: Sequence[bytes]) -> list[Prepared]:
+    """Documents of a pool, for training."""
+    return [_preparer.prepared(Document.from_row(json.loads(line))) for line in lines]
+
+
+def prepare_chat(lines: Sequence[bytes]) -> list[Prepared]:
+    """Conversations of a pool, for training; one whose answers hold personal information is refused."""
+    return [_prepared_chat(json.loads(line)) for line in lines]
+
+
+def _prepared_chat(row: dict[str, Any]) -> Prepared:
+    if chat.answers_hold_pii(row["messages"]):
+        return Prepared(row["id"], (), ("pii_in_answer",), None)
+    num_chars = sum(len(message["content"]) for message in row["messages"])
+    facts = Facts(row["language"], (), num_chars, "chat", "", "", "")
+    return Prepared(row["id"], (Example(json.dumps(row, ensure_ascii=False), facts),), (), None)
+
+
+def prepare_synthetic(indices: range) -> list[Prepared]:
+    """Synthetic documents of these indices that belong to training."""
+    return [
+        _preparer.prepared(document)
+        for document in _synthetic(indices)
+        if _preparer.split_of(document) == "train"
+    ]
+
+
+def held_out_synthetic(indices: range) -> list[tuple[Split, Document]]:
+    """Synthetic documents of these indices that belong to a held-out split."""
+    documents = ((_preparer.split_of(document), document) for document in _synthetic(indices))
+    return [(split, document) for split, document in documents if split != "train"]
+
+
+def _synthetic(indices: range) -> Iterator[Document]:
+    return iter(_preparer.synthesiser.documents(indices.start, len(indices)))

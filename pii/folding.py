@@ -1,0 +1,145 @@
+"""The one owner of what counts as "the same text written differently".
+
+Two foldings, both with a way back to the offsets of the original text:
+
+- `compare`: width, case, separators and invisible characters are gone. For asking whether two strings are
+  the same value (`pii.grounding`).
+- `scan`: width, digits of any script, kinds of dash and of space are made plain, invisible characters are
+  gone, everything else stays where it is. For running recognisers over a text (`pii.patterns`).
+
+Source of the classes: Unicode Standard Annex 15 (NFKC) and the general categories Cf and Nd.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A folded text and the way back.
+
+    Attributes:
+        text: the folded text.
+        offsets: for each folded code point, the index of the original code point it came from.
+    """
+
+    text: str
+    offsets: Sequence[int]
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """The half-open range of the original text that a non-empty folded range came from."""
+        return self.offsets[start], self.offsets[end - 1] + 1
+
+    def __repr__(self) -> str:
+        return f"Folded(num_chars={len(self.text)})"
+
+
+_SEPARATORS = frozenset(" \t\r\n-‐‑‒–—―−.·•_()（）[]/,，、")
+
+
+@functools.lru_cache(maxsize=65536)
+def _compared(char: str) -> str:
+    """What is left of one character when width, case and separators do not count."""
+    return "".join(
+        piece
+        for piece in unicodedata.normalize("NFKC", char).casefold()
+        if not (piece in _SEPARATORS or piece.isspace() or unicodedata.category(piece) == "Cf")
+    )
+
+
+def compare(text: str) -> Folded:
+    """Fold width (NFKC) and case; drop separators, zero-width and other format characters."""
+    folded: list[str] = []
+    offsets: list[int] = []
+    for index, char in enumerate(text):
+        for piece in _compared(char):
+            folded.append(piece)
+            offsets.append(index)
+    return Folded("".join(folded), offsets)
+
+
+_DASHES = frozenset("‐‑‒–—―−﹣－⁃")
+_MIDDLE_DOTS = frozenset("·•‧・･⋅∙")
+_MASKS = frozenset("＊●✱∗×✕■█")
+"""What people type for a hidden digit besides ``*``."""
+
+
+class _Plain(dict[int, int]):
+    """Code point → plain code point, one to one, worked out when first met (for `str.translate`)."""
+
+    def __missing__(self, code: int) -> int:
+        self[code] = plain = self._plain(chr(code))
+        return plain
+
+    @staticmethod
+    def _plain(char: str) -> int:
+        if char in _DASHES:
+            return ord("-")
+        if char in _MIDDLE_DOTS:
+            return ord("·")
+        if char in _MASKS:
+            return ord("*")
+        category = unicodedata.category(char)
+        if category == "Nd":
+            return ord("0") + unicodedata.digit(char)
+        if category == "Zs":
+            return ord(" ")
+        folded = unicodedata.normalize("NFKC", char)
+        return ord(folded) if len(folded) == 1 and folded.isascii() else ord(char)
+
+
+_PLAIN = _Plain()
+
+# Format characters (Cf) that stand inside copied numbers and names; a table, since `re` knows no categories.
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+    "\U000e0001-\U000e007f]+"
+)
+
+CHINESE_DIGITS = {
+    ord(char): str(digit)
+    for digit, chars in enumerate("〇零○ 一幺壹 二两贰 三叁 四肆 五伍 六陆 七柒 八捌 九玖".split())
+    for char in chars
+}
+"""Chinese digits that stand for one decimal digit when a number is spelled out digit by digit."""
+
+_SPELLED = re.compile(f"[{''.join(map(chr, CHINESE_DIGITS))}]{{5,}}")
+
+
+def _spelled_out(match: re.Match[str]) -> str:
+    return match[0].translate(CHINESE_DIGITS)
+
+
+def scan(text: str) -> Folded:
+    """Make width, digits, dashes and spaces plain and drop invisible characters; the rest stays.
+
+    Five or more Chinese digits in a row (``一三八零零…``) are read as a spelled-out number; shorter runs
+    are words. The fold costs one pass in C and no table of offsets where nothing was dropped.
+    """
+    pieces: list[str] = []
+    offsets: array[int] | range = range(len(text))
+    if _INVISIBLE.search(text):
+        offsets = array("I")
+        position = 0
+        for hidden in _INVISIBLE.finditer(text):
+            pieces.append(text[position : hidden.start()])
+            offsets.extend(range(position, hidden.start()))
+            position = hidden.end()
+        pieces.append(text[position:])
+        offsets.extend(range(position, len(text)))
+        text = "".join(pieces)
+    return Folded(_SPELLED.sub(_spelled_out, text.translate(_PLAIN)), offsets)
+
+
+def lowered(text: str) -> str:
+    """Lower case of the same length: letters whose lower case is longer (``İ``) stay as they are."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(piece if len(piece := char.lower()) == 1 else char for char in text)

@@ -1,0 +1,118 @@
+"""Postal addresses by their structure, found from the door number outwards.
+
+Chinese: ``省 市 区 街道 路 号 栋 单元 室``; English: ``123 Main Street, Springfield, IL 62704``. Only addresses that
+reach a street and a number are taken: a bare place name is no address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pii.patterns.scanned import Candidate, Scanned
+
+_PROVINCES = (
+    "北京|天津|上海|重庆|河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|甘肃"
+    "|青海|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
+)
+_H = r"[\u4e00-\u9fff]"
+_NOT_IN_NAME = "在住到至于是为的和与及向从我他她你您请寄送家人址了就往"
+"""Characters that end whatever stands before an address."""
+
+_N = rf"(?:(?![{_NOT_IN_NAME}]){_H})"
+_NUM = r"(?:[0-9A-Za-z]{1,5}(?:[-#][0-9A-Za-z]{1,4})?|[一二三四五六七八九十百零]{1,4})"
+_DOOR = rf"{_NUM} ?(?:号院|号楼|号|弄|幢|栋|座|单元|楼|层|室|房|户|组|队|期|区|厂|铺)"
+
+_ROAD = "(?:路|街|大道|大街|巷|胡同|道|里|弄|村|屯|庄|园区|花园|小区|新村|公寓|苑|大厦|广场|城|社区)"
+_TAIL = re.compile(
+    rf"{_NUM}(?: ?(?:号院|号楼|号|弄|幢|栋)) ?"
+    rf"(?:[ ,]?(?:{_H}{{2,10}}?(?:小区|花园|大厦|广场|公寓|苑|城|园|中心|家园|新村|里|楼))? ?{_DOOR}){{0,5}}"
+    rf"(?:[0-9]{{3,4}}(?![0-9]))?(?:{_H}{{0,8}}(?:小区|花园|大厦|广场|公寓))?"
+)
+_DOOR_SIGN = re.compile(r"[号弄幢栋](?:院|楼)?")
+
+_HEAD = re.compile(
+    rf"(?:(?:中国)?(?:{_PROVINCES})(?:省|市|壮族自治区|回族自治区|维吾尔自治区|自治区|特别行政区)?)? ?"
+    rf"(?:{_N}{{2,8}}?(?:市|自治州|地区|盟))? ?"
+    rf"(?:{_N}{{1,8}}?(?:区|县|旗|市))? ?"
+    rf"(?:{_N}{{1,8}}?(?:街道|镇|乡|开发区|新区))? ?"
+    rf"(?:{_N}{{1,10}}?{_ROAD})? ?(?:{_N}{{1,10}}?{_ROAD})? ?$"
+)
+_STREET_END = re.compile(rf"{_N}{_ROAD} ?$")
+_ADMINISTRATIVE = re.compile(rf"(?:{_PROVINCES})|{_N}(?:市|区|县|镇|乡|街道)")
+_LONGEST_HEAD = 48
+
+_EN_TYPES = (
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Circle|Cir|Place|Pl|Square|Sq|Terrace|Ter"
+    r"|Trail|Trl|Parkway|Pkwy|Highway|Hwy|Way|Crescent|Close|Row|Mews|Plaza|Alley|Loop|Path|Pike)"
+)
+_EN_UNIT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?#?[0-9A-Za-z-]{1,6})"
+_EN_CITY = r"[A-Z][a-z]{2,15}(?:[ -][A-Z][a-z]{2,15}){0,2}"
+_ENGLISH = re.compile(
+    rf"[1-9](?<![0-9A-Za-z.,#$-][1-9])[0-9]{{0,5}}[A-Za-z]?(?:-[0-9]{{1,4}})? (?:[NSEW]\.? |North |South |East |West )?"
+    rf"(?:(?:[A-Z][A-Za-z'’.]{{1,18}}|[0-9]{{1,3}}(?:st|nd|rd|th)) ){{1,4}}{_EN_TYPES}(?![A-Za-z])\.?(?: [NSEW]{{1,2}}(?![A-Za-z]))?{_EN_UNIT}?"
+    rf"(?:(?:, ?|\n| ){_EN_CITY}(?:(?:, ?| )(?:[A-Z]{{2}}|{_EN_CITY}))?(?:,? [0-9]{{5}}(?:-[0-9]{{4}})?(?![0-9])"
+    rf"|,? [A-Z]{{1,2}}[0-9][0-9A-Z]? ?[0-9][A-Z]{{2}}(?![A-Za-z]))?)?"
+)
+
+
+def find_addresses(scanned: Scanned) -> Iterator[Candidate]:
+    """Chinese and English addresses with street and number."""
+    yield from _chinese(scanned)
+    for found in _ENGLISH.finditer(scanned.text):
+        end = found.end() - (found[0].endswith("."))
+        yield _address(scanned, found.start(), end, "english_address")
+
+
+def _address(scanned: Scanned, start: int, end: int, rule: str) -> Candidate:
+    near = scanned.labels.near(start, end, "ADDRESS", 8)
+    return Candidate(start, end, "ADDRESS", rule, "context" if near else "shape", None, near)
+
+
+_NUMBER_BEFORE = re.compile(rf"{_NUM} ?$")
+
+
+def _chinese(scanned: Scanned) -> Iterator[Candidate]:
+    text = scanned.text
+    done = 0
+    for sign in _DOOR_SIGN.finditer(text):
+        if sign.start() < done:
+            continue
+        number = _NUMBER_BEFORE.search(text, max(done, sign.start() - 12), sign.start())
+        if not number:
+            continue
+        head = _head(text, max(done, number.start() - _LONGEST_HEAD), number.start())
+        if head is None:
+            continue
+        tail = _TAIL.match(text, number.start())
+        if not tail:
+            continue
+        done = tail.end()
+        yield _address(scanned, head, _trimmed(text, tail.start(), tail.end()), "chinese_address")
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    while end > start and text[end - 1] in " ,\n":
+        end -= 1
+    return end
+
+
+def _head(text: str, earliest: int, end: int) -> int | None:
+    """Where the address that leads to the door number begins; None where no street leads to it."""
+    if not _STREET_END.search(text, earliest, end):
+        return None
+    # Only Chinese characters and single spaces belong to the head: cut at anything else.
+    begin = end
+    while begin > earliest and ("\u4e00" <= text[begin - 1] <= "\u9fff" or text[begin - 1] == " "):
+        begin -= 1
+    label_cut = max((text.rfind(char, begin, end) + 1 for char in _NOT_IN_NAME), default=begin)
+    # A street's own name may hold such a character (中山路 does not): then nothing is left and it is no address.
+    begin = max(begin, label_cut)
+    province = re.compile(rf"(?:中国)?(?:{_PROVINCES})").search(text, begin, end)
+    if province:
+        begin = province.start()
+    head = text[begin:end]
+    stripped = head.lstrip()
+    if len(stripped.strip()) < 3 or not _ADMINISTRATIVE.search(stripped) and len(stripped) > 8:
+        return None
+    return end - len(stripped)

@@ -1,0 +1,51 @@
+"""E-mail addresses, found from the ``@`` outwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pii.identifiers import check
+from pii.patterns.scanned import Candidate, Scanned
+
+# Domain names may hold any letters of a right-hand script, yet in Chinese text the sentence goes on after
+# the address without a space; so domains are ASCII, or wholly Chinese with a Chinese top level.
+_DOMAIN = re.compile(
+    r"@(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9]{2,59})"
+    r"(?![A-Za-z0-9@]|-[A-Za-z0-9]|\.[A-Za-z0-9])|[\u4e00-\u9fffA-Za-z0-9-]{1,20}\.(?:中国|公司|网络|在线))"
+)
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u00c0-\u024f-]")
+_MAX_LOCAL = 64
+
+_PLACEHOLDER = re.compile(
+    r"(?:your?|your[._-]?(?:name|email)|user(?:name)?|name|e?mail|example|test|foo|bar|someone|me|x{2,})"
+    r"@(?:[\w-]{1,63}\.){0,3}(?:example|test|domain|company|x{2,})\."
+)
+
+
+def _is_placeholder(address: str) -> bool:
+    """An address that nobody has: one of a manual (RFC 2606 domains), or ``git@host`` of a repository."""
+    lower = address.lower()
+    return lower.startswith("git@") or bool(_PLACEHOLDER.match(lower))
+
+
+def find_emails(scanned: Scanned) -> Iterator[Candidate]:
+    """Every address; with a label before it the evidence is the label, otherwise the syntax."""
+    text = scanned.text
+    for domain in _DOMAIN.finditer(text):
+        start = domain.start()
+        earliest = max(0, start - _MAX_LOCAL)
+        while start > earliest and _LOCAL.match(text[start - 1]):
+            start -= 1
+        # A local part begins with a letter or digit: marks before it belong to the sentence.
+        while start < domain.start() and not text[start].isalnum():
+            start += 1
+        if start == domain.start():
+            continue
+        address = text[start : domain.end()]
+        if check("EMAIL_ADDRESS", address).valid is False or _is_placeholder(address):
+            continue
+        labelled = scanned.labels.near(start, domain.end(), "EMAIL_ADDRESS", 12)
+        yield Candidate(
+            start, domain.end(), "EMAIL_ADDRESS", "email", "context" if labelled else "shape", None, labelled
+        )

@@ -1,0 +1,111 @@
+"""Run all recognisers over one text and keep what stands: the room's one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pii.patterns.addresses import find_addresses
+from pii.patterns.emails import find_emails
+from pii.patterns.labelled import find_labelled
+from pii.patterns.labels import NOT_PERSONAL
+from pii.patterns.match import Evidence, Match, resolve
+from pii.patterns.names import find_names
+from pii.patterns.scanned import Candidate, Scanned
+from pii.patterns.shapes import ALWAYS, OPTIONAL, Shape
+from pii.spans import Span
+from pii.taxonomy import shipped
+
+_FINDERS = (find_emails, find_labelled, find_names, find_addresses)
+
+CONTEXT_REACH = 16
+"""How many characters before a value a context word may stand and still vouch for it."""
+
+DIRECT_REACH = 6
+"""How many characters may stand between a label and the value that it decides."""
+
+
+def find(text: str, types: Sequence[str] | None = None) -> list[Match]:
+    """Find the entities that rules can find.
+
+    What a recogniser of a type that was not asked for marks is no entity of another type either, so
+    naming fewer types never changes what is found of the others; URL and DATE_TIME are the exception: they
+    contain other entities and are looked for only where named.
+
+    Args:
+        text: any text, of any length.
+        types: names of the taxonomy; None stands for its default types.
+
+    Returns:
+        Matches sorted by place, without overlap, offsets of the original text. Where several overlap, a
+        checksum beats a label beats a bare shape; then a labelled one wins, the longer, the earlier.
+    """
+    wanted = frozenset(shipped().default_types if types is None else types)
+    scanned = Scanned(text)
+    candidates: list[Candidate] = []
+    for shape in (*ALWAYS, *(s for s in OPTIONAL if s.type in wanted)):
+        candidates.extend(_by_shape(scanned, shape))
+    for finder in _FINDERS:
+        candidates.extend(finder(scanned))
+    return [match for match in resolve(_matches(scanned, candidates)) if match.span.type in wanted]
+
+
+def _matches(scanned: Scanned, candidates: Iterable[Candidate]) -> Iterator[Match]:
+    for c in candidates:
+        start, end = scanned.folded.original(c.start, c.end)
+        span = Span(start, end, c.type, subtype=c.subtype, source="pattern")
+        yield Match(span, c.evidence, c.rule, c.labelled)
+
+
+def _by_shape(scanned: Scanned, shape: Shape) -> Iterator[Candidate]:
+    group = "value" if "value" in shape.pattern.groupindex else 0
+    position = 0
+    while found := shape.pattern.search(scanned.text, position):
+        candidate = _judged(scanned, shape, *found.span(group))
+        if candidate is None:
+            # What was refused may have begun too early: the real value may stand inside.
+            position = found.start() + 1
+        else:
+            position = candidate.end
+            yield candidate
+
+
+def _judged(scanned: Scanned, shape: Shape, start: int, end: int) -> Candidate | None:
+    """Weigh one candidate: its verdict, the labels around it, what its shape needs."""
+    verdict = shape.verdict(scanned.text[start:end])
+    while (
+        shape.narrow and verdict.valid is False and (shorter := _without_last_group(scanned.text, start, end))
+    ):
+        end = shorter
+        verdict = shape.verdict(scanned.text[start:end])
+    labels = scanned.labels
+    near = labels.near(start, end, shape.type, CONTEXT_REACH)
+    direct = labels.before(start, DIRECT_REACH)
+    foreign = direct is not None and shape.type not in direct.types
+    if (
+        foreign
+        and direct is not None
+        and NOT_PERSONAL in direct.types
+        and not (shape.strong and verdict.valid)
+    ):
+        return None
+    holds = verdict.valid is True and (shape.strong or not foreign)
+    if not near:
+        # A failing check digit may be a typo: where a shape is distinctive it is still personal.
+        shaped = verdict.valid is not False or (shape.strong and verdict.subtype is not None)
+        if not {"shape": shaped, "checksum": holds, "never": False}[shape.alone]:
+            return None
+    elif verdict.valid is False and verdict.subtype is None:
+        return None
+    labelled = direct is not None and not foreign
+    evidence: Evidence = "checksum" if holds else "context" if near else "shape"
+    return Candidate(start, end, shape.type, shape.rule, evidence, verdict.subtype, labelled)
+
+
+def _without_last_group(text: str, start: int, end: int) -> int | None:
+    """Where a grouped value ends without its last group; None where it has only one."""
+    shorter = end
+    while shorter > start and text[shorter - 1].isalnum():
+        shorter -= 1
+    while shorter > start and not text[shorter - 1].isalnum():
+        shorter -= 1
+    return shorter if shorter > start else None

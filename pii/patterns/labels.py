@@ -1,0 +1,135 @@
+"""Label words: ``手机号：``, ``password is``, ``my SSN`` - where they stand and what they announce."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.reader import StrictConfig, parse, read_yaml
+
+NOT_PERSONAL = "NOT_PERSONAL"
+"""The pseudo-type of labels that announce a number which is nobody's: order, tracking, version, hotline."""
+
+
+class LabelWords(StrictConfig):
+    """The words that announce values of one type."""
+
+    zh: tuple[str, ...] = ()
+    """Chinese labels; they may touch other characters on both sides."""
+    en: tuple[str, ...] = ()
+    """English labels in lower case; no letter may touch them."""
+
+
+class _Table(StrictConfig):
+    types: Mapping[str, LabelWords]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One place where a label word stands, in offsets of the scanned text."""
+
+    start: int
+    end: int
+    types: tuple[str, ...]
+
+
+@functools.cache
+def table() -> Mapping[str, tuple[str, ...]]:
+    """Label word (lower case) → the types that it may announce."""
+    raw = read_yaml(Path(__file__).with_name("labels.yaml"))
+    words: dict[str, list[str]] = {}
+    for name, labels in parse({"types": raw}, _Table, "labels.yaml").types.items():
+        for word in (*labels.zh, *labels.en):
+            words.setdefault(word.lower(), []).append(name)
+    return {word: tuple(types) for word, types in words.items()}
+
+
+def trie_pattern(words: Sequence[str]) -> str:
+    """A regular expression for the longest of many words, without trying them one by one."""
+    trie: dict[str, dict[str, object]] = {}
+    for word in words:
+        node: dict[str, object] = trie  # type: ignore[assignment]
+        for char in word:
+            node = node.setdefault(char, {})  # type: ignore[assignment]
+        node[""] = True
+    return _branch(trie)
+
+
+def _branch(node: Mapping[str, object]) -> str:
+    branches = [
+        re.escape(char) + _branch(child)
+        for char, child in node.items()
+        if char and isinstance(child, Mapping)
+    ]
+    if not branches:
+        return ""
+    joined = branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+    if "" not in node:
+        return joined
+    return f"(?:{joined})?"
+
+
+@functools.cache
+def _pattern() -> re.Pattern[str]:
+    return re.compile(trie_pattern(sorted(table())))
+
+
+def _touches_letter(text: str, start: int, end: int) -> bool:
+    """Whether an English label is only a part of a longer word."""
+    first, last = text[start], text[end - 1]
+    before = start > 0 and _is_letter(first) and _is_letter(text[start - 1])
+    after = end < len(text) and _is_letter(last) and _is_letter(text[end])
+    return before or after
+
+
+def _is_letter(char: str) -> bool:
+    return char.isascii() and char.isalpha()
+
+
+class Labels:
+    """All label words of one scanned text.
+
+    Args:
+        lower: the scanned text in lower case (`pii.folding.lowered`).
+    """
+
+    def __init__(self, lower: str) -> None:
+        known = table()
+        self.all: list[Label] = [
+            Label(match.start(), match.end(), known[match[0]])
+            for match in _pattern().finditer(lower)
+            if not _touches_letter(lower, *match.span())
+        ]
+        self._ends = [label.end for label in self.all]
+        self._lower = lower
+
+    def before(self, start: int, reach: int) -> Label | None:
+        """The last label that ends within ``reach`` characters before ``start``, on the same line."""
+        at = bisect.bisect_right(self._ends, start) - 1
+        if at < 0 or start - self.all[at].end > reach:
+            return None
+        label = self.all[at]
+        return None if _PARTED.search(self._lower, label.end, start) else label
+
+    def near(self, start: int, end: int, type: str, reach: int) -> bool:
+        """Whether a label of the type stands within ``reach`` characters before or after."""
+        at = bisect.bisect_right(self._ends, start) - 1
+        while at >= 0 and start - self._ends[at] <= reach:
+            if type in self.all[at].types and not _PARTED.search(self._lower, self._ends[at], start):
+                return True
+            at -= 1
+        at = bisect.bisect_right(self._ends, end)
+        return (
+            at < len(self.all)
+            and 0 <= self.all[at].start - end <= 3
+            and type in self.all[at].types
+            and self._lower[end : self.all[at].start].strip(" \t") in ("(", "")
+        )
+
+
+# A sentence or paragraph ends between a label and the value: the label is not about it.
+_PARTED = re.compile(r"[。！!？?;]|\n[ \t]*\n|[.] ")

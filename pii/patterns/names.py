@@ -1,0 +1,181 @@
+"""Names of people where a label, a title or a phrase of introduction gives them away.
+
+Rules cannot find names in free text; that is the model's work. These few are so precise that a document
+may be redacted by them: ``姓名：张三``, ``我叫张三，``, ``刘伟先生``, ``Name: John Smith``, ``Mr. John Smith``.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.reader import StrictConfig, parse, read_yaml
+from pii.patterns.labels import trie_pattern
+from pii.patterns.scanned import Candidate, Scanned
+
+
+class _Table(StrictConfig):
+    single: str
+    compound: tuple[str, ...]
+    not_names: tuple[str, ...]
+    after: tuple[str, ...]
+    titles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Words:
+    single: frozenset[str]
+    compound: frozenset[str]
+    not_names: frozenset[str]
+    after: re.Pattern[str]
+    title: re.Pattern[str]
+
+
+@functools.cache
+def _words() -> _Words:
+    table = parse(read_yaml(Path(__file__).with_name("surnames.yaml")), _Table, "surnames.yaml")
+    return _Words(
+        frozenset(table.single),
+        frozenset(table.compound),
+        frozenset(table.not_names),
+        re.compile(trie_pattern(table.after)),
+        re.compile(trie_pattern(table.titles)),
+    )
+
+
+_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]"
+_HAN_RUN = re.compile(rf"{_HAN}{{2,12}}")
+_MINORITY = re.compile(rf"{_HAN}{{2,8}}·{_HAN}{{2,8}}(?:·{_HAN}{{1,8}})?(?!{_HAN})")
+_JOIN_ZH = re.compile(
+    r"[ \t]{0,4}(?:\([^()\n]{1,8}\)[ \t]{0,2})?(?P<said>[:=|]|是|为|叫(?:做|作)?)?[ \t]{0,4}[\"'“「『【\[]?"
+)
+_TITLE_CASE = r"[A-Z\u00c0-\u00de][a-z\u00df-\u024f'’]{1,20}(?:[A-Z][a-z]{2,15})?(?:-[A-Z\u00c0-\u00de][a-z\u00df-\u024f'’]{1,20})?"
+_ENGLISH = re.compile(
+    rf"(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<name>{_TITLE_CASE}(?: (?:[A-Z]\.?|van|von|de|der|den|la|le|bin|al|{_TITLE_CASE}))"
+    rf"{{0,2}} (?:O'|Mc|Mac)?{_TITLE_CASE}|[A-Z][a-z]{{1,20}})(?![A-Za-z])"
+)
+_JOIN_EN = re.compile(r"[ \t]{0,3}(?::|=|\bis\b|\|)[ \t]{0,3}[\"']?")
+_WITH_TITLE = re.compile(
+    rf"[MDP](?<![A-Za-z].)(?:r|rs|s|iss|rof)\.? (?P<name>(?:{_TITLE_CASE} |[A-Z]\. ){{0,2}}{_TITLE_CASE})(?![A-Za-z])"
+)
+_NOT_ENGLISH = frozenset(
+    "The This That Please Not None Unknown Yes No Your Our All Any New Date Name Address Phone Email Number Account"
+    " Customer Service Team Support Manager Department Company Inc Ltd Product Project Test User Required First Last"
+    " Full Field Street Road Avenue Type Status Order Report Section Page Here There For With From And Or If When What"
+    " How Who Why Where Time Information Details Form Office Medical Record Insurance Patient Doctor Nurse".split()
+)
+
+_STRONG_LABELS = frozenset({"我叫", "我的名字叫", "我的名字是", "名叫", "名字叫"})
+
+
+def find_names(scanned: Scanned) -> Iterator[Candidate]:
+    """Names behind labels in both languages, and before or behind titles."""
+    for label in scanned.labels.all:
+        if "PERSON_NAME" not in label.types:
+            continue
+        if scanned.text[label.start].isascii():
+            yield from _english_after(scanned, label.end)
+        else:
+            yield from _chinese_after(scanned, label.start, label.end)
+    yield from _before_titles(scanned)
+    for found in _WITH_TITLE.finditer(scanned.text):
+        if not _NOT_ENGLISH.intersection(found["name"].split()):
+            yield _name(*found.span("name"), "english_name_after_title")
+
+
+def _name(start: int, end: int, rule: str) -> Candidate:
+    return Candidate(start, end, "PERSON_NAME", rule, "context", None, True)
+
+
+def _surname_length(run: str) -> int:
+    """2 for a compound family name at the start of the run, 1 for a single one, 0 for none."""
+    words = _words()
+    if run[:2] in words.compound:
+        return 2
+    return 1 if run[:1] in words.single else 0
+
+
+def _is_name(name: str, run: str) -> bool:
+    words = _words()
+    return name not in words.not_names and not any(
+        run.startswith(w) and len(w) >= len(name) for w in words.not_names
+    )
+
+
+def _chinese_after(scanned: Scanned, label_start: int, label_end: int) -> Iterator[Candidate]:
+    text = scanned.text
+    join = _JOIN_ZH.match(text, label_end)
+    assert join is not None  # it matches the empty string
+    begin = join.end()
+    said = bool(join["said"])
+    if minority := _MINORITY.match(text, begin):
+        yield _name(*minority.span(), "minority_name_after_label")
+        return
+    found = _HAN_RUN.match(text, begin)
+    if not found:
+        return
+    run = found[0]
+    complete = found.end() == len(text) or not re.match(_HAN, text[found.end()])
+    introduced = text[label_start:label_end] in _STRONG_LABELS
+    length = _name_length(run, complete, said or introduced)
+    if length:
+        yield _name(begin, begin + length, "chinese_name_after_label")
+
+
+def _name_length(run: str, complete: bool, said: bool) -> int:
+    """How much of a run of Chinese characters is the name; 0 where it is none.
+
+    Args:
+        run: the Chinese characters behind the label.
+        complete: whether the run ends at a mark, a digit or the end, and not at the limit of the search.
+        said: whether a colon or verb announces the name, so that the run is one if its length fits.
+    """
+    family = _surname_length(run)
+    if not family:
+        return 0
+    whole = complete and family + 1 <= len(run) <= family + 2
+    if whole and _is_name(run, run) and (said or not _words().after.match(run, len(run) - 1)):
+        return len(run)
+    for length in (family + 2, family + 1):
+        if len(run) > length and _words().after.match(run, length) and _is_name(run[:length], run):
+            # "王芳在": the longer reading must not swallow the word that ends the shorter one.
+            if length == family + 2 and _words().after.match(run, family + 1):
+                continue
+            return length
+    return 0
+
+
+def _before_titles(scanned: Scanned) -> Iterator[Candidate]:
+    text = scanned.text
+    for title in _words().title.finditer(text):
+        for length in (4, 3, 2):
+            start = title.start() - length
+            if start < 0:
+                continue
+            name = text[start : title.start()]
+            family = _surname_length(name)
+            fits = family and length in (family + 1, family + 2) and re.fullmatch(rf"{_HAN}+", name)
+            if fits and name[0] not in _FUNCTION_SURNAMES and _is_name(name, name):
+                yield _name(start, title.start(), "chinese_name_before_title")
+                break
+
+
+_FUNCTION_SURNAMES = frozenset("于和向从与由对在给为是有时成任全应单解原来连万方许何曾安关常边文高白")
+"""Family names that are mostly other words: before a title they do not begin a name."""
+
+
+def _english_after(scanned: Scanned, label_end: int) -> Iterator[Candidate]:
+    text = scanned.text
+    join = _JOIN_EN.match(text, label_end)
+    begin = join.end() if join else label_end
+    if not join and scanned.lower[:label_end].endswith(" is"):
+        begin += text[begin : begin + 1] == " "
+    elif not join:
+        return
+    found = _ENGLISH.match(text, begin)
+    if not found or _NOT_ENGLISH.intersection(found["name"].split()):
+        return
+    yield _name(*found.span("name"), "english_name_after_label")

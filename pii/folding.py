@@ -27,14 +27,17 @@ class Folded:
     Attributes:
         text: the folded text.
         offsets: for each folded code point, the index of the original code point it came from.
+        ends: for each folded code point, the end of what it came from; None where that is always one
+            code point.
     """
 
     text: str
     offsets: Sequence[int]
+    ends: Sequence[int] | None = None
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The half-open range of the original text that a non-empty folded range came from."""
-        return self.offsets[start], self.offsets[end - 1] + 1
+        return self.offsets[start], self.ends[end - 1] if self.ends else self.offsets[end - 1] + 1
 
     def __repr__(self) -> str:
         return f"Folded(num_chars={len(self.text)})"
@@ -44,24 +47,35 @@ _SEPARATORS = frozenset(" \t\r\n-‐‑‒–—―−.·•_()（）[]/,，、"
 
 
 @functools.lru_cache(maxsize=65536)
-def _compared(char: str) -> str:
-    """What is left of one character when width, case and separators do not count."""
+def _compared(cluster: str) -> str:
+    """What is left of a character with its combining marks when width, case and separators do not count."""
     return "".join(
         piece
-        for piece in unicodedata.normalize("NFKC", char).casefold()
+        for piece in unicodedata.normalize("NFKC", cluster).casefold()
         if not (piece in _SEPARATORS or piece.isspace() or unicodedata.category(piece) == "Cf")
     )
 
 
 def compare(text: str) -> Folded:
-    """Fold width (NFKC) and case; drop separators, zero-width and other format characters."""
+    """Fold width (NFKC) and case; drop separators, zero-width and other format characters.
+
+    A letter is folded together with its combining marks: Qwen2's tokenizer composes them, so that a model
+    writes ``é`` as one code point where the text has two.
+    """
     folded: list[str] = []
     offsets: list[int] = []
-    for index, char in enumerate(text):
-        for piece in _compared(char):
+    ends: list[int] = []
+    start = 0
+    while start < len(text):
+        end = start + 1
+        while end < len(text) and unicodedata.combining(text[end]):
+            end += 1
+        for piece in _compared(text[start:end]):
             folded.append(piece)
-            offsets.append(index)
-    return Folded("".join(folded), offsets)
+            offsets.append(start)
+            ends.append(end)
+        start = end
+    return Folded("".join(folded), offsets, ends)
 
 
 _DASHES = frozenset("‐‑‒–—―−﹣－⁃")

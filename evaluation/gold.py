@@ -5,45 +5,47 @@ A row that cannot be scored is refused with file, line and reason and counted; t
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from configs.stage import file_hash
+from data_pipeline.readers.card import load_card
+from data_pipeline.readers.files import Refusal, Row, list_files, read_path
+from data_pipeline.readers.source import Source
 from evaluation.metrics import labelled_types
+from evaluation.provenance import tree_hash
 from pii.errors import DataError
 from pii.spans import Document
 from pii.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A row that is not scored; never its text."""
-
-    file: str
-    line: int
-    reason: str
-
-    def as_json(self) -> dict[str, str | int]:
-        """One line of ``refused.jsonl``."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class GoldDocument:
-    """A document and the line of its file, which names it in predictions and error lists."""
+    """A document and its number within its set, from 1: the row that names it in predictions.
 
-    line: int
+    In a JSONL file without blank lines the number is the line.
+    """
+
+    row: int
     document: Document
 
 
 @dataclass(frozen=True, slots=True)
 class GoldSet:
-    """What a file of gold holds: `documents` in the file's order, and what was `refused`."""
+    """What a place of gold holds.
+
+    Attributes:
+        documents: those that can be scored, in the place's order.
+        refused: those that cannot.
+        facts: licence and label counts, where a card was read.
+    """
 
     documents: tuple[GoldDocument, ...]
     refused: tuple[Refusal, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def check(document: Document, taxonomy: Taxonomy) -> Document:
@@ -59,47 +61,62 @@ def check(document: Document, taxonomy: Taxonomy) -> Document:
     return document
 
 
-def _rows(path: Path, taxonomy: Taxonomy) -> Iterator[GoldDocument | Refusal]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise DataError("not a JSON object")
-                yield GoldDocument(number, check(Document.from_row(row), taxonomy))
-            except DataError as error:
-                yield Refusal(str(path), number, str(error))
-            except UnicodeDecodeError:
-                yield Refusal(str(path), number, "not UTF-8")
-            except ValueError:
-                yield Refusal(str(path), number, "not JSON")
-            except (TypeError, AttributeError):
-                yield Refusal(str(path), number, "a field is of the wrong kind")
+def _document(row: Row | Refusal, taxonomy: Taxonomy) -> Document | Refusal:
+    """A row as `pii data` writes it; a fault becomes a refusal."""
+    if isinstance(row, Refusal):
+        return row
+    try:
+        if not isinstance(row.value, dict):
+            raise DataError("not a JSON object")
+        return check(Document.from_row(row.value), taxonomy)
+    except DataError as error:
+        return Refusal(row.file, row.line, str(error))
+    except (TypeError, AttributeError):
+        return Refusal(row.file, row.line, "a field is of the wrong kind")
 
 
-def gather(rows: Iterable[GoldDocument | Refusal]) -> GoldSet:
-    """Part the good rows from the refused ones."""
-    read = list(rows)
-    return GoldSet(
-        tuple(row for row in read if isinstance(row, GoldDocument)),
-        tuple(row for row in read if isinstance(row, Refusal)),
-    )
+def read(path: Path, taxonomy: Taxonomy, card: str | None = None) -> GoldSet:
+    """Read gold documents.
 
-
-def read(path: Path, taxonomy: Taxonomy) -> GoldSet:
-    """Read a JSONL file of documents (`Document.as_row`).
+    Args:
+        path: a file, or a folder of files.
+        taxonomy: the known types.
+        card: a source card (`data_pipeline.readers.card`): its shipped name or the path of a YAML file with
+            format and label map; None: JSONL as `pii data` writes it (`Document.as_row`).
 
     Refused, each with its line: not JSON, not UTF-8, offsets out of the text, overlapping spans, a value that
-    is not the slice that its offsets name, a type unknown or not labelled. Raises DataError: no such file.
+    is not the slice that its offsets name, a type unknown or not labelled.
+
+    Raises DataError: nothing is there, or a label that the card does not know.
     """
-    try:
-        return gather(_rows(path, taxonomy))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__})") from None
+    rows = read_path(path)
+    if card is None:
+        return GoldSet(*_parted(_document(row, taxonomy) for row in rows))
+    source = Source(path.name.split(".")[0], load_card(card), rows)
+    return GoldSet(*_parted(source), source.facts())
+
+
+def _parted(
+    items: Iterable[Document | Refusal],
+) -> tuple[tuple[GoldDocument, ...], tuple[Refusal, ...]]:
+    documents, refused = [], []
+    for number, item in enumerate(items, 1):
+        if isinstance(item, Refusal):
+            refused.append(item)
+        else:
+            documents.append(GoldDocument(number, item))
+    return tuple(documents), tuple(refused)
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of the files that `read` reads of a folder."""
+    if path.is_file():
+        return file_hash(path)
+    return tree_hash((file for file, _ in list_files(path)), path)
 
 
 def sample(documents: Sequence[GoldDocument], limit: int | None, seed: int) -> list[GoldDocument]:
-    """At most `limit` documents, in the file's order; each source and language keeps its share.
+    """At most `limit` documents, in their own order; each source and language keeps its share.
 
     Systematic sampling: within each source and language the order is drawn by the seed, and then every k-th
     document is taken from a random start. The same documents, limit and seed give the same sample.
@@ -111,4 +128,4 @@ def sample(documents: Sequence[GoldDocument], limit: int | None, seed: int) -> l
     drawn.sort(key=lambda entry: entry[:3])
     start, step = generator.random(), len(documents) / limit
     taken = [drawn[int((start + index) * step)][3] for index in range(limit)]
-    return sorted(taken, key=lambda d: d.line)
+    return sorted(taken, key=lambda d: d.row)

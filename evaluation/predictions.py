@@ -1,6 +1,6 @@
 """What a detector said of each document: made in one pass, kept on disk, read again.
 
-``predictions.jsonl`` holds one document a line: split, line of the gold file, offsets and types of every
+``predictions.jsonl`` holds one document a line: split, row of the gold set, offsets and types of every
 detector's spans, facts of the answers; never text. ``predictions.meta.json`` beside it says what it was made
 from. A changed scorer reads it again instead of asking the model; a changed model, data set, sample, format
 or detector makes it anew.
@@ -60,7 +60,7 @@ class Prediction:
 
     Attributes:
         split: which set of the evaluation the document is of.
-        line: its line in the gold file.
+        row: its number in the gold set.
         spans: system → spans; a system that did not run is absent.
         truncated: ranges of the text that no answer covers.
         num_windows: model calls, before splitting.
@@ -69,7 +69,7 @@ class Prediction:
     """
 
     split: str
-    line: int
+    row: int
     spans: Mapping[str, tuple[Span, ...]]
     truncated: tuple[tuple[int, int], ...] = ()
     num_windows: int = 0
@@ -80,7 +80,7 @@ class Prediction:
         """One line of ``predictions.jsonl``: offsets, types and counts."""
         return {
             "split": self.split,
-            "line": self.line,
+            "row": self.row,
             "spans": {name: [_span_row(span) for span in spans] for name, spans in self.spans.items()},
             "truncated": [list(place) for place in self.truncated],
             "num_windows": self.num_windows,
@@ -93,7 +93,7 @@ class Prediction:
         """Read a line of `as_row`."""
         return cls(
             split=row["split"],
-            line=row["line"],
+            row=row["row"],
             spans={name: tuple(map(_span, spans)) for name, spans in row["spans"].items()},
             truncated=tuple((start, end) for start, end in row["truncated"]),
             num_windows=row["num_windows"],
@@ -111,12 +111,12 @@ def _span(row: Sequence[Any]) -> Span:
     return Span(row[0], row[1], row[2], score=row[3] if len(row) > 3 else None)
 
 
-def from_extraction(split: str, line: int, extraction: Extraction, detectors: Detectors) -> Prediction:
+def from_extraction(split: str, row: int, extraction: Extraction, detectors: Detectors) -> Prediction:
     """Take the facts of an extraction.
 
     Args:
         split: which set the document is of.
-        line: its line in the gold file.
+        row: its number in the gold set.
         extraction: what the detector returned.
         detectors: ``merged`` measures all three systems, ``model`` and ``patterns`` only that one.
     """
@@ -128,7 +128,7 @@ def from_extraction(split: str, line: int, extraction: Extraction, detectors: De
     asked = SYSTEMS if detectors == "merged" else (detectors,)
     return Prediction(
         split=split,
-        line=line,
+        row=row,
         spans={name: every[name] for name in asked},
         truncated=extraction.truncated,
         num_windows=extraction.num_windows,
@@ -166,7 +166,7 @@ def predict(
             texts = (entry.document.text for entry in group)
             extractions = detector.extract_all(texts, types=asked, detectors=detectors)
         for entry, extraction in zip(group, extractions, strict=True):
-            yield from_extraction(split, entry.line, extraction, detectors)
+            yield from_extraction(split, entry.row, extraction, detectors)
 
 
 def key(parts: Mapping[str, Any]) -> str:

@@ -58,9 +58,9 @@ def model_facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def data_facts(file: Path) -> dict[str, Any]:
+def data_facts(file: Path, sha256: str) -> dict[str, Any]:
     """The hash of a gold file, and the identity of the data set whose folder it stands in."""
-    facts: dict[str, Any] = {"file": str(file), "sha256": file_hash(file), "data_identity": None}
+    facts: dict[str, Any] = {"file": str(file), "sha256": sha256, "data_identity": None}
     try:
         manifest = json.loads((file.parent / MANIFEST).read_text(encoding="utf-8"))
         facts["data_identity"] = manifest.get("identity")

@@ -15,7 +15,9 @@ class SplitConfig(StrictConfig):
     """One set of gold documents."""
 
     file: Path
-    """JSONL of documents, as `pii data` writes ``test.jsonl``."""
+    """JSONL of documents, as `pii data` writes ``test.jsonl``; with a `card` any labelled file or folder."""
+    card: str | None = None
+    """Source card with format and label map: a shipped name such as ``msra``, or the path of a YAML file."""
     required: bool = True
     """False: where the file is not there, the report names it as absent and goes on."""
     max_documents: int | None = Field(default=None, ge=1)

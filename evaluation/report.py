@@ -31,6 +31,8 @@ class Split:
 
     name: str
     file: Path
+    card: str | None
+    sha256: str
     gold: GoldSet
     sampled: tuple[GoldDocument, ...]
 
@@ -66,12 +68,12 @@ def build(
 def _split(
     config: EvalConfig, taxonomy: Taxonomy, split: Split, predictions: Sequence[Prediction]
 ) -> dict[str, Any]:
-    documents = {entry.line: entry.document for entry in split.sampled}
-    ordered = sorted(predictions, key=lambda p: p.line)
+    documents = {entry.row: entry.document for entry in split.sampled}
+    ordered = sorted(predictions, key=lambda p: p.row)
     systems = {}
     for name in SYSTEMS:
         if ordered and name in ordered[0].spans:
-            cases = [Case(documents[p.line], p.spans[name]) for p in ordered]
+            cases = [Case(documents[p.row], p.spans[name]) for p in ordered]
             systems[name] = scoring.score(
                 cases,
                 taxonomy,
@@ -81,7 +83,9 @@ def _split(
             )
             systems[name]["crosscheck"] = crosscheck.check(cases, taxonomy, config.crosscheck_documents)
     return {
-        **provenance.data_facts(split.file),
+        **provenance.data_facts(split.file, split.sha256),
+        "card": split.card,
+        "source": split.gold.facts,
         "num_documents": len(split.sampled),
         "num_available": len(split.gold.documents),
         "num_refused": len(split.gold.refused),

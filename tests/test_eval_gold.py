@@ -50,9 +50,9 @@ def test_bad_gold_is_refused_with_its_line_and_the_rest_goes_on(tmp_path, bad):
     path = tmp_path / "gold.jsonl"
     path.write_bytes(b"\n".join([row(entity()), bad, row()]) + b"\n")
     read = gold.read(path, shipped())
-    assert [d.line for d in read.documents] == [1, 3]
+    assert [d.row for d in read.documents] == [1, 3]
     (refusal,) = read.refused
-    assert (refusal.file, refusal.line) == (str(path), 2)
+    assert (refusal.file, refusal.line) == ("gold.jsonl", 2)
     assert refusal.reason
     assert SECRET not in str(refusal)
 
@@ -66,7 +66,7 @@ def test_a_line_separator_inside_a_text_ends_no_line(tmp_path):
 
 
 def test_a_missing_file_is_one_clear_line(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="no such file"):
         gold.read(tmp_path / "none.jsonl", shipped())
 
 
@@ -81,7 +81,7 @@ def test_a_sample_keeps_the_share_of_each_source():
     kinds = ["msra"] * 3 + ["synthetic"] * 6 + ["own"]
     sampled = gold.sample(made(1000, *kinds), 100, seed=1)
     counts = Counter(d.document.source for d in sampled)
-    assert len(sampled) == len({d.line for d in sampled}) == 100
+    assert len(sampled) == len({d.row for d in sampled}) == 100
     assert abs(counts["msra"] - 30) <= 1
     assert abs(counts["synthetic"] - 60) <= 1
     assert abs(counts["own"] - 10) <= 1
@@ -92,10 +92,37 @@ def test_a_sample_is_in_order_and_hangs_on_the_seed_alone():
     one = gold.sample(documents, 50, seed=1)
     assert one == gold.sample(documents, 50, seed=1)
     assert one != gold.sample(documents, 50, seed=2)
-    assert [d.line for d in one] == sorted(d.line for d in one)
+    assert [d.row for d in one] == sorted(d.row for d in one)
 
 
 def test_without_a_limit_all_are_taken():
     documents = made(5, "a")
     assert gold.sample(documents, None, 0) == documents
     assert gold.sample(documents, 9, 0) == documents
+
+
+def test_a_card_reads_another_format_and_maps_its_labels(tmp_path):
+    card = tmp_path / "mine.yaml"
+    card.write_text(
+        "title: mine\norigin: here\nlicence: own\nlicence_class: restricted\nformat: spans\nlanguage: en\n"
+        "fields: {text: body, spans: tags, label: kind, start: from, end: to, value: what}\n"
+        "labels: {PER: PERSON_NAME}\n"
+    )
+    path = tmp_path / "mine.jsonl"
+    good = {"body": TEXT, "tags": [{"kind": "PER", "from": 5, "to": 23, "what": SECRET}]}
+    bad = {"body": TEXT, "tags": [{"kind": "PER", "from": 1, "to": 3, "what": SECRET}]}
+    path.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    read = gold.read(path, shipped(), str(card))
+    (entry,) = read.documents
+    assert entry.document.types == ("PERSON_NAME",)
+    assert [s.type for s in entry.document.spans] == ["PERSON_NAME"]
+    assert [(r.line, r.reason) for r in read.refused] == [(2, "offset_mismatch")]
+    assert read.facts["licence"] == "own"
+
+
+def test_the_hash_of_a_folder_changes_with_any_of_its_files(tmp_path):
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    (tmp_path / "b.jsonl").write_text("{}\n")
+    before = gold.content_hash(tmp_path)
+    (tmp_path / "b.jsonl").write_text("[]\n")
+    assert gold.content_hash(tmp_path) != before

@@ -7,7 +7,7 @@ import pytest
 
 from configs.errors import ConfigError, StageError
 from configs.reader import parse
-from evaluation import predictions, provenance, run
+from evaluation import measure, predictions, provenance, report
 from evaluation.recipe import EvalConfig
 from pii.spans import Span
 from serving.extractor import Extraction
@@ -108,7 +108,7 @@ def _no_model_folder(monkeypatch):
 
 
 def evaluate(config, fake=None):
-    return run.evaluate(config, lambda: fake or Fake())
+    return measure.evaluate(config, lambda: fake or Fake())
 
 
 def test_three_systems_from_one_pass(config):
@@ -165,12 +165,12 @@ def test_the_files_hold_no_text(config, caplog, capfd):
     written = capfd.readouterr()
     assert SECRET not in caplog.text + written.out + written.err
     refused = json.loads((config.output / "refused.jsonl").read_text(encoding="utf-8"))
-    assert (refused["line"], refused["file"]) == (5, str(config.splits["test"].file))
+    assert (refused["source"], refused["file"], refused["line"]) == ("test", "test.jsonl", 5)
 
 
 def test_the_same_measurement_is_not_made_twice(config):
     first = evaluate(config)
-    assert run.evaluate(config, lambda: pytest.fail("the detector was opened again")) == first
+    assert measure.evaluate(config, lambda: pytest.fail("the detector was opened again")) == first
 
 
 def test_a_changed_scorer_costs_no_new_run(config, monkeypatch):
@@ -178,10 +178,10 @@ def test_a_changed_scorer_costs_no_new_run(config, monkeypatch):
     hashes = {("evaluation",): "new scorer"}
     real = provenance.code_hash
     monkeypatch.setattr(provenance, "code_hash", lambda *rooms: hashes.get(rooms) or real(*rooms))
-    again = run.evaluate(config, lambda: pytest.fail("the detector was opened again"))
+    again = measure.evaluate(config, lambda: pytest.fail("the detector was opened again"))
     assert again["made"]["at"] == first["made"]["at"]
     other = config.model_copy(update={"iou_thresholds": (0.3,)})
-    again = run.evaluate(other, lambda: pytest.fail("the detector was opened again"))
+    again = measure.evaluate(other, lambda: pytest.fail("the detector was opened again"))
     assert "iou_0.30" in again["splits"]["test"]["systems"]["merged"]
 
 
@@ -225,7 +225,7 @@ def test_predictions_survive_the_disk(config):
     assert [json.loads(json.dumps(p.as_row())) for p in kept.predictions] == [
         p.as_row() for p in kept.predictions
     ]
-    first = next(p for p in kept.predictions if p.line == 1)
+    first = next(p for p in kept.predictions if p.row == 1)
     assert first.spans["merged"] == (Span(5, 14, "PERSON_NAME"), Span(16, 23, "PHONE_NUMBER"))
     assert first.spans["merged"][0].score == 0.9
     assert first.answers[1].asked_again
@@ -287,7 +287,7 @@ class TestThresholds:
     def judged(self, config, **threshold):
         changed = config.model_copy(update={"thresholds": (threshold_of(**threshold),)})
         made = evaluate(changed)
-        return made["thresholds"][0]["holds"], run.report.failures(made)
+        return made["thresholds"][0]["holds"], report.failures(made)
 
     def test_reached(self, config):
         assert self.judged(config, metric=self.METRIC, min=0.5) == (True, [])

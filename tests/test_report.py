@@ -104,3 +104,14 @@ def test_numbers_that_seqeval_does_not_confirm_fail_the_run(patterns_run, monkey
     monkeypatch.setattr(crosscheck, "by_seqeval", lambda *_: {"precision": 0.1, "recall": 0.1, "f1": 0.1})
     assert run.main(["--config", str(patterns_run)]) == 1
     assert "seqeval does not confirm" in caplog.text
+
+
+def test_a_labelled_file_of_ones_own_is_measured_with_its_card(patterns_run, tmp_path, capsys):
+    rows = [{"text": "Mail ann@example.org", "entities": [{"type": "EMAIL_ADDRESS", "start": 5, "end": 20}]}]
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run.main(["data", str(mine), "--card", "jsonl", "--config", str(patterns_run)]) == 0
+    assert "mine, patterns" in capsys.readouterr().out
+    made = json.loads((tmp_path / "eval-mine" / "report.json").read_text(encoding="utf-8"))
+    assert made["splits"]["mine"]["systems"]["patterns"]["strict"]["f1"]["value"] == 1
+    assert made["splits"]["mine"]["source"]["licence"] == "own"

@@ -1,0 +1,166 @@
+"""Are two runs different, or is it the luck of the sample?
+
+Both runs were measured on the same documents, so the documents are compared pair by pair: a paired bootstrap
+gives the interval of the difference, approximate randomisation the chance that two equal detectors differ
+that much. Source: Yeh, More accurate tests for the statistical significance of result differences, COLING
+2000 (https://aclanthology.org/C00-2137/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import StageError
+from evaluation import gold, markdown, matching, predictions
+from evaluation.gold import GoldDocument
+from evaluation.intervals import resampled_sums
+from evaluation.measure import read_report
+from evaluation.metrics import Case, Tally, tabulate
+from evaluation.predictions import Prediction
+from pii.taxonomy import shipped
+
+NUM_RESAMPLES = 2000
+"""Resamples of the bootstrap, and shuffles of the randomisation."""
+
+Counts = NDArray[np.float32]
+"""(documents, 3): correct, gold, predicted of one run, by strict match."""
+
+
+def runs(folder_a: Path, folder_b: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Compare two evaluations, split by split and system by system.
+
+    Raises StageError: one is not finished, they were not measured on the same documents, or those are gone.
+    """
+    reports = [read_report(folder) for folder in (folder_a, folder_b)]
+    said = [_by_split(folder) for folder in (folder_a, folder_b)]
+    names = [name for name in reports[0]["splits"] if name in reports[1]["splits"]]
+    if not names:
+        raise StageError(f"{folder_a} and {folder_b} have no split in common")
+    compared: dict[str, Any] = {"a": str(folder_a), "b": str(folder_b), "splits": {}}
+    for name in names:
+        splits = [made["splits"][name] for made in reports]
+        documents = _same_documents(name, splits, said)
+        compared["splits"][name] = _split(documents, [part[name] for part in said], seed)
+    return compared
+
+
+def _by_split(folder: Path) -> dict[str, dict[int, Prediction]]:
+    kept = predictions.load(folder)
+    if kept is None:
+        raise StageError(f"{folder}: no predictions that can be read; run `pii eval` again")
+    found: dict[str, dict[int, Prediction]] = {}
+    for prediction in kept.predictions:
+        found.setdefault(prediction.split, {})[prediction.row] = prediction
+    return found
+
+
+def _same_documents(
+    name: str, splits: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Mapping[int, Prediction]]]
+) -> list[GoldDocument]:
+    """The gold documents of a split that both runs measured; raises StageError where they differ."""
+    if splits[0]["sha256"] != splits[1]["sha256"] or splits[0]["card"] != splits[1]["card"]:
+        raise StageError(f"{name}: the two runs were measured on different data")
+    if said[0][name].keys() != said[1][name].keys():
+        raise StageError(
+            f"{name}: the two runs were measured on different samples; use the same seed and limit"
+        )
+    file = Path(splits[0]["file"])
+    if not file.exists() or gold.content_hash(file) != splits[0]["sha256"]:
+        raise StageError(f"{file}: is gone or has changed since the runs were measured")
+    read = gold.read(file, shipped(), splits[0]["card"])
+    return [entry for entry in read.documents if entry.row in said[0][name]]
+
+
+def _split(
+    documents: Sequence[GoldDocument], said: Sequence[Mapping[int, Prediction]], seed: int
+) -> dict[str, Any]:
+    first = next(iter(said[0].values())).spans
+    systems = [name for name in first if name in next(iter(said[1].values())).spans]
+    return {name: _system(documents, said, name, seed) for name in systems}
+
+
+def _system(
+    documents: Sequence[GoldDocument], said: Sequence[Mapping[int, Prediction]], system: str, seed: int
+) -> dict[str, Any]:
+    a, b = (
+        _counts([Case(entry.document, part[entry.row].spans[system]) for entry in documents]) for part in said
+    )
+    changed = [
+        {"row": entry.row, "id": entry.document.id, "a": _as_json(a[index]), "b": _as_json(b[index])}
+        for index, entry in enumerate(documents)
+        if said[0][entry.row].spans[system] != said[1][entry.row].spans[system]
+    ]
+    return {"num_documents": len(documents), **difference(a, b, seed), "changed": changed}
+
+
+def _counts(cases: Sequence[Case]) -> Counts:
+    tally: Tally = tabulate(cases, shipped(), [matching.STRICT]).spans[matching.STRICT.name]
+    columns = [tally.correct.sum(axis=1) / 2, tally.gold.sum(axis=1), tally.predicted.sum(axis=1)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _as_json(counts: Counts) -> dict[str, int]:
+    return dict(zip(("correct", "gold", "predicted"), map(int, counts), strict=True))
+
+
+def _f1(sums: NDArray[Any]) -> NDArray[np.float64]:
+    """F1 of rows of (correct, gold, predicted) sums; 0 where there is nothing at all."""
+    below = sums[..., 1] + sums[..., 2]
+    rates: NDArray[np.float64] = 2 * sums[..., 0] / np.maximum(below, 1)
+    return rates
+
+
+def difference(a: Counts, b: Counts, seed: int = 0) -> dict[str, float]:
+    """Strict F1 of both, b minus a with its 95 % interval, and the two-sided p-value."""
+    observed = float(_f1(b.sum(axis=0)) - _f1(a.sum(axis=0)))
+    sums = resampled_sums(np.concatenate([a, b], axis=1), NUM_RESAMPLES, seed)
+    low, high = np.percentile(_f1(sums[:, 3:]) - _f1(sums[:, :3]), [2.5, 97.5])
+    return {
+        "f1_a": round(float(_f1(a.sum(axis=0))), 4),
+        "f1_b": round(float(_f1(b.sum(axis=0))), 4),
+        "difference": round(observed, 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+        "p_value": round(_randomised(a, b, abs(observed), seed), 4),
+    }
+
+
+def _randomised(a: Counts, b: Counts, observed: float, seed: int) -> float:
+    """How often swapping the runs document by document makes a difference at least as large."""
+    generator = np.random.default_rng(seed)
+    larger = 0
+    for _ in range(NUM_RESAMPLES):
+        swapped = generator.random(len(a)) < 0.5
+        moved = (b - a)[swapped].sum(axis=0)
+        one, other = a.sum(axis=0) + moved, b.sum(axis=0) - moved
+        # Sums of whole numbers: what is equal up to rounding counts as reached.
+        larger += abs(float(_f1(other) - _f1(one))) >= observed - 1e-9
+    return (larger + 1) / (NUM_RESAMPLES + 1)
+
+
+def table(compared: Mapping[str, Any]) -> list[str]:
+    """The comparison as a Markdown table, with the rows of the documents that changed."""
+    rows, notes = [], []
+    for name, systems in compared["splits"].items():
+        for system, part in systems.items():
+            interval = {"value": part["difference"], "low": part["low"], "high": part["high"]}
+            f1s = [markdown.percent(part["f1_a"]), markdown.percent(part["f1_b"])]
+            rows.append(
+                [
+                    f"{name}, {system}",
+                    part["num_documents"],
+                    *f1s,
+                    markdown.percent(interval),
+                    part["p_value"],
+                ]
+            )
+            listed = ", ".join(str(entry["row"]) for entry in part["changed"][:20]) or "none"
+            more = ", ..." if len(part["changed"]) > 20 else ""
+            notes.append(f"{name}, {system}: {len(part['changed'])} documents changed: {listed}{more}")
+    head = ["split, system", "docs", "strict F1 of A", "strict F1 of B", "B - A", "p"]
+    return [f"A: {compared['a']}", f"B: {compared['b']}", "", *markdown.table(head, rows), "", *notes]

@@ -280,5 +280,4 @@ def assemble(config: DataConfig) -> dict[str, Any]:
             "refused": ledger.refused(),
             "sources": assembly.sources,
             "chat": assembly.chats,
-            "shares": assembly.shares,
         }

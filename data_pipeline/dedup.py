@@ -10,6 +10,7 @@ T. Brown et al., "Language Models are Few-Shot Learners", 2020, appendix C.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -98,13 +99,22 @@ class HeldOut:
         return ""
 
 
+@functools.cache
+def _permutations(count: int) -> Any:
+    """The random permutations of a signature, drawn once: drawing them costs more than using them."""
+    from datasketch import MinHash
+
+    return MinHash(num_perm=count, scheme=_SCHEME).permutations
+
+
 def signature(text: str, permutations: int) -> numpy.typing.NDArray[Any]:
     """MinHash signature of a text's character shingles."""
     from datasketch import MinHash
 
+    drawn = _permutations(permutations)
     squeezed = " ".join(text.casefold().split())
     shingles = {squeezed[i : i + SHINGLE] for i in range(max(1, len(squeezed) - SHINGLE + 1))}
-    sketch = MinHash(num_perm=permutations, hashfunc=xxhash.xxh32_intdigest, scheme=_SCHEME)
+    sketch = MinHash(permutations, hashfunc=xxhash.xxh32_intdigest, permutations=drawn, scheme=_SCHEME)
     sketch.update_batch([shingle.encode() for shingle in shingles])
     values: numpy.typing.NDArray[Any] = sketch.hashvalues
     return values

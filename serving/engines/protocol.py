@@ -1,0 +1,81 @@
+"""What an engine promises. The extractor knows nothing else of vLLM or transformers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from configs.reader import StrictConfig
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""``auto``: float32 on a CPU, bfloat16 on a GPU."""
+
+
+class EngineError(RuntimeError):
+    """An engine failed at a request. The message holds the kind of failure, never prompt or answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One greedy answer.
+
+    Attributes:
+        text: the answer without its end-of-turn token; may hold values, so it is never shown by repr.
+        token_ids: its tokens.
+        token_logprobs: natural logarithm of each token's probability among the tokens that the grammar
+            allowed; as long as `token_ids`.
+        finish: ``stop``: the model ended its turn; ``length``: the budget ended it.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    token_logprobs: tuple[float, ...]
+    finish: Literal["stop", "length"]
+
+    def __repr__(self) -> str:
+        return f"Generation(num_tokens={len(self.token_ids)}, finish={self.finish!r})"
+
+
+class Engine(Protocol):
+    """Greedy decoding under a grammar. Many requests may be under way at once; the engine batches them."""
+
+    @property
+    def name(self) -> str:
+        """``vllm`` or ``transformers``."""
+
+    @property
+    def description(self) -> str:
+        """Engine, version, device and dtype in one line."""
+
+    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+        """Answer one prompt. Cancelling the call ends the request.
+
+        Args:
+            prompt_ids: the prompt's tokens, ending with the opening of the assistant's turn.
+            grammar: llguidance's dialect of Lark, or None for free text.
+            max_new_tokens: budget of the answer, its end-of-turn token included.
+
+        Raises:
+            EngineError: the engine is gone or could not serve the request.
+        """
+
+    async def close(self) -> None:
+        """Give back memory, threads and processes."""
+
+
+class VllmSettings(StrictConfig):
+    """What only vLLM has. Names as in its own documentation where it has one."""
+
+    enforce_eager: bool = True
+    """True: starts in seconds. False: compiles first (minutes) and then answers faster."""
+    kv_cache_gb: float = Field(default=1.0, gt=0)
+    """Memory of the key-value cache on a CPU, in GiB."""
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    """Part of a GPU's memory that vLLM may take."""
+    block_size: int = Field(default=32, multiple_of=16)
+    """Tokens per cache block; on a CPU a multiple of 32. Prompts shorter than a block share no prefix."""
+    speculative_tokens: int = Field(default=0, ge=0, le=16)
+    """Tokens proposed by n-gram lookup in the prompt; 0: none. Helps a single stream, costs throughput under
+    load."""

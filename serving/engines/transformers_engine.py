@@ -1,0 +1,125 @@
+"""The engine for machines without vLLM: transformers, one worker thread, rows batched as they come.
+
+The grammar is llguidance's, the same that vLLM's ``guidance`` backend runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+from pii import codec
+from serving.engines.protocol import Dtype, EngineError, Generation
+from serving.engines.running_batch import Row, RunningBatch
+
+logger = logging.getLogger(__name__)
+
+
+class TransformersEngine:
+    """Decodes in a thread of its own; requests join the running batch after any token.
+
+    Args:
+        folder: a model folder.
+        dtype: number format of the weights.
+        max_batch: most rows decoded at once; more wait.
+    """
+
+    name = "transformers"
+
+    def __init__(self, folder: Path, *, dtype: Dtype, max_batch: int) -> None:
+        import torch
+        import transformers
+        from llguidance.hf import from_tokenizer
+
+        transformers.utils.logging.disable_progress_bar()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        chosen = dtype if dtype != "auto" else "bfloat16" if device == "cuda" else "float32"
+        self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, chosen), local_files_only=True
+        )
+        self._model = model.to(device).eval()
+        end_of_turn = self._tokenizer.convert_tokens_to_ids(codec.TURN_END)
+        self._stop_ids = frozenset({end_of_turn, self._tokenizer.eos_token_id})
+        self._grammar_tokenizer = from_tokenizer(
+            self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn
+        )
+        self._max_batch = max_batch
+        self.description = f"transformers {transformers.__version__}, {device}, {chosen}"
+        self._waiting: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name="transformers-engine", daemon=True)
+        self._worker.start()
+
+    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+        """See `protocol.Engine.generate`."""
+        if self._closed:
+            raise EngineError("the engine is closed")
+        # Compiling takes milliseconds and leaves the interpreter free.
+        matcher = None if grammar is None else await asyncio.to_thread(self._compile, grammar)
+        row = Row(prompt_ids, matcher, max_new_tokens)
+        self._waiting.put(row)
+        await asyncio.wrap_future(row.done)
+        assert row.finish
+        return Generation(
+            text=self._tokenizer.decode(row.token_ids, skip_special_tokens=False),
+            token_ids=tuple(row.token_ids),
+            token_logprobs=tuple(row.token_logprobs),
+            finish=row.finish,
+        )
+
+    async def close(self) -> None:
+        """Finish the requests under way, then stop the worker."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+            await asyncio.to_thread(self._worker.join)
+
+    def _compile(self, grammar: str) -> Any:
+        from llguidance import LLMatcher
+
+        # Log level 0: its warnings go straight to stderr and quote the grammar, which holds the text.
+        matcher = LLMatcher(self._grammar_tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise EngineError("the grammar was refused")
+        return matcher
+
+    def _work(self) -> None:
+        import torch
+
+        batch = RunningBatch(self._model, self._stop_ids)
+        closing = False
+        with torch.inference_mode():
+            while batch.rows or not closing:
+                joining: list[Row] = []
+                try:
+                    closing = self._collect(batch, joining) or closing
+                    if joining:
+                        batch.admit(joining)
+                    if batch.rows:
+                        batch.step()
+                except Exception as error:
+                    # Whose fault it is cannot be known: all rows get an error, and the worker lives on.
+                    kind = type(error).__name__
+                    logger.error("%d requests failed: %s", len({*map(id, batch.rows + joining)}), kind)
+                    for row in batch.rows + joining:
+                        if not row.done.done() and row.done.set_running_or_notify_cancel():
+                            row.done.set_exception(EngineError(f"decoding failed ({kind})"))
+                    batch = RunningBatch(self._model, self._stop_ids)
+
+    def _collect(self, batch: RunningBatch, joining: list[Row]) -> bool:
+        """Take what waits, up to a full batch; sleep only where nothing is under way. True: closing."""
+        while len(batch.rows) + len(joining) < self._max_batch:
+            try:
+                row = self._waiting.get(block=not batch.rows and not joining)
+            except queue.Empty:
+                return False
+            if row is None:
+                return True
+            if not row.done.cancelled():
+                joining.append(row)
+        return False

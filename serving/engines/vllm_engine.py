@@ -1,0 +1,158 @@
+"""vLLM in our process (its engine core runs in a child of it), on a GPU or with the CPU build.
+
+Structured outputs go through vLLM's ``guidance`` backend, which is llguidance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from pathlib import Path
+from typing import Any, Self
+
+from pii import codec
+from serving.engines.protocol import Dtype, EngineError, Generation, VllmSettings
+from serving.silence import describe
+
+logger = logging.getLogger(__name__)
+
+LOGGING = Path(__file__).with_name("vllm_logging.json")
+"""vLLM's logging, in all of its processes: templates without arguments, for a failing engine dumps its
+requests and their grammars, which hold the text."""
+
+
+class VllmEngine:
+    """An `AsyncLLM`. Made by `start`; used from the event loop that started it.
+
+    Args:
+        engine: the running AsyncLLM.
+        tokenizer: of the model folder.
+        description: see `protocol.Engine.description`.
+    """
+
+    name = "vllm"
+
+    def __init__(self, engine: Any, tokenizer: Any, description: str) -> None:
+        self._engine, self._tokenizer, self.description = engine, tokenizer, description
+        self._end_of_turn = tokenizer.convert_tokens_to_ids(codec.TURN_END)
+        self._stop_ids = {self._end_of_turn, tokenizer.eos_token_id}
+
+    @classmethod
+    async def start(
+        cls, folder: Path, *, dtype: Dtype, max_batch: int, max_model_tokens: int, settings: VllmSettings
+    ) -> Self:
+        """Load a model folder; takes 5 to 25 seconds, minutes where it compiles.
+
+        Args:
+            folder: the model folder.
+            dtype: number format of the weights.
+            max_batch: most requests decoded at once.
+            max_model_tokens: most tokens of prompt and answer together.
+            settings: see there.
+        """
+        _prepare_environment(settings)
+        # The import alone takes seconds; the loop's other tasks go on meanwhile.
+        arguments = await asyncio.to_thread(
+            _engine_arguments, folder, dtype, max_batch, max_model_tokens, settings
+        )
+        from transformers import AutoTokenizer
+        from vllm import __version__
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        # On this loop, which is the one that the engine's own tasks will run on.
+        engine = AsyncLLM.from_engine_args(arguments)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        precision = str(engine.vllm_config.model_config.dtype).removeprefix("torch.")
+        return cls(engine, tokenizer, f"vllm {__version__}, {current_platform.device_type}, {precision}")
+
+    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+        """See `protocol.Engine.generate`."""
+        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+        parameters = SamplingParams(
+            temperature=0.0,
+            max_tokens=max_new_tokens,
+            logprobs=0,
+            # The text is made from the tokens here, once, as with the other engine.
+            detokenize=False,
+            stop_token_ids=[self._end_of_turn],
+            structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        final = None
+        try:
+            async for output in self._engine.generate(
+                {"prompt_token_ids": prompt_ids}, parameters, uuid.uuid4().hex
+            ):
+                final = output.outputs[0]
+        except Exception as error:
+            # The message of the original may quote the request.
+            raise EngineError(f"vLLM failed ({describe(error)})") from None
+        if final is None or final.finish_reason not in ("stop", "length"):
+            raise EngineError("vLLM ended a request without an answer")
+        return self._generation(final)
+
+    def _generation(self, final: Any) -> Generation:
+        token_ids = list(final.token_ids)
+        logprobs = [at[token].logprob for token, at in zip(token_ids, final.logprobs, strict=True)]
+        if token_ids and token_ids[-1] in self._stop_ids:
+            token_ids, logprobs = token_ids[:-1], logprobs[:-1]
+        return Generation(
+            text=self._tokenizer.decode(token_ids, skip_special_tokens=False),
+            token_ids=tuple(token_ids),
+            token_logprobs=tuple(logprobs),
+            finish=final.finish_reason,
+        )
+
+    async def close(self) -> None:
+        """End the engine core's process."""
+        await asyncio.to_thread(self._engine.shutdown)
+
+
+def _prepare_environment(settings: VllmSettings) -> None:
+    """What vLLM reads from the environment of this process and hands on to its child."""
+    os.environ.update(
+        {
+            "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_DO_NOT_TRACK": "1",
+            "VLLM_LOGGING_CONFIG_PATH": str(LOGGING),
+            # 0: its warnings go to stderr and quote the grammar.
+            "LLGUIDANCE_LOG_LEVEL": "0",
+            "VLLM_CPU_KVCACHE_SPACE": f"{settings.kv_cache_gb:g}",
+        }
+    )
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def _engine_arguments(
+    folder: Path, dtype: Dtype, max_batch: int, max_model_tokens: int, settings: VllmSettings
+) -> Any:
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.platforms import current_platform
+
+    if dtype == "auto":
+        dtype = "float32" if current_platform.is_cpu() else "bfloat16"
+    speculation = {
+        "method": "ngram",
+        "num_speculative_tokens": settings.speculative_tokens,
+        "prompt_lookup_max": 4,
+        "prompt_lookup_min": 2,
+    }
+    return AsyncEngineArgs(
+        model=str(folder),
+        dtype=dtype,
+        max_model_len=max_model_tokens,
+        max_num_seqs=max_batch,
+        enforce_eager=settings.enforce_eager,
+        block_size=settings.block_size,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+        enable_prefix_caching=True,
+        structured_outputs_config={"backend": "guidance"},
+        speculative_config=speculation if settings.speculative_tokens else None,
+        generation_config="vllm",
+        disable_log_stats=True,
+        enable_log_requests=False,
+    )

@@ -1,0 +1,319 @@
+"""The extractor: text in, spans out. The one that serves, redacts and is measured.
+
+    text ─┬─ windows → prompt → engine under a grammar → answer → places ─┐
+          └─ patterns over the whole text ────────────────────────────────┴─ merging → spans
+
+With ``detectors: patterns`` neither a model folder nor torch is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from pydantic import Field, model_validator
+
+from configs.reader import StrictConfig
+from pii import patterns
+from pii.errors import RequestError
+from pii.model_folder import ModelManifest, read_manifest
+from pii.patterns import Match
+from pii.spans import Span, is_unicode
+from pii.taxonomy import shipped
+from serving.engines import choice
+from serving.engines.protocol import Dtype, Engine, VllmSettings
+from serving.merging import merge
+from serving.model_detector import AnswerFacts, Reading
+
+if TYPE_CHECKING:
+    from serving.model_detector import ModelDetector
+
+logger = logging.getLogger(__name__)
+
+Detectors = Literal["merged", "model", "patterns"]
+"""Who looks: the model and the patterns, merged; the model alone; the patterns alone."""
+
+
+class ExtractorConfig(StrictConfig):
+    """How texts are read. The same for the service, the batch commands and the evaluation."""
+
+    model: Path | None = Path("runs/mini/model")
+    """Model folder, relative to the working directory. Not read where `detectors` is ``patterns``."""
+    detectors: Detectors = "merged"
+    """Who looks where a request does not say. ``patterns`` loads no model at all."""
+    engine: choice.EngineName = "auto"
+    """``auto``: vLLM where it is installed, otherwise transformers."""
+    dtype: Dtype = "auto"
+    """Number format of the weights; ``auto``: float32 on a CPU, bfloat16 on a GPU."""
+    max_text_chars: int = Field(default=1_000_000, gt=0)
+    """Longest text, in code points; a longer one is refused, never cut."""
+    max_new_tokens: int = Field(default=512, ge=16)
+    """Budget of one window's answer. A window whose answer needs more is split and asked again."""
+    concurrency: int = Field(default=64, gt=0)
+    """Most windows with the engine at once, and most texts that `extract_all` has under way."""
+    max_batch: int = Field(default=32, gt=0)
+    """Most windows that the engine decodes together."""
+    grounded: bool = True
+    """Whether the grammar binds values to the text. False only to measure the model without it."""
+    vllm: VllmSettings = VllmSettings()
+    """What only vLLM has."""
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Self:
+        if self.model is None and self.detectors != "patterns":
+            raise ValueError("model is required unless detectors is patterns")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What was found in one text.
+
+    Attributes:
+        spans: what the chosen detectors found together; sorted, without overlap.
+        model_spans: what the model found; empty where it was not asked.
+        pattern_spans: what the patterns found; empty where they were not asked.
+        truncated: parts of the text, as (start, end), for which the model's answer did not fit; patterns
+            and the readable part of the answer still count there.
+        num_windows: windows that the model answered for.
+        num_ungrounded: values of the model that could not be placed in the text.
+        answers: facts of every model answer.
+    """
+
+    spans: tuple[Span, ...] = ()
+    model_spans: tuple[Span, ...] = ()
+    pattern_spans: tuple[Span, ...] = ()
+    truncated: tuple[tuple[int, int], ...] = ()
+    num_windows: int = 0
+    num_ungrounded: int = 0
+    answers: tuple[AnswerFacts, ...] = ()
+
+    @property
+    def suspected(self) -> tuple[Span, ...]:
+        """Whatever any detector marked, overlaps included: what redaction hides.
+
+        Merging may decide against a longer span; a reader of a redacted text must not profit from that.
+        """
+        return (*self.spans, *self.model_spans, *self.pattern_spans)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One request, checked: what the model is asked for and what the patterns look for."""
+
+    detectors: Detectors
+    model_types: tuple[str, ...]
+    pattern_types: tuple[str, ...]
+
+
+class Extractor:
+    """Finds entities in texts. Made by `open`; `close` it, or use it in a ``with`` block.
+
+    The engine and everything about the model live on an event loop in a thread of its own. So any thread
+    and any other event loop may call in, and a slow text never holds up the caller's loop.
+    """
+
+    def __init__(
+        self,
+        config: ExtractorConfig,
+        manifest: ModelManifest | None = None,
+        detector: ModelDetector | None = None,
+        portal: BlockingPortal | None = None,
+        resources: ExitStack | None = None,
+        engine: str = "none (patterns only)",
+    ) -> None:
+        self.config, self.manifest, self.engine = config, manifest, engine
+        self._detector, self._portal = detector, portal
+        self._resources = resources or ExitStack()
+
+    @classmethod
+    def open(cls, config: ExtractorConfig) -> Self:
+        """Read the manifest, start the engine; takes seconds. With ``patterns`` neither is touched.
+
+        Raises:
+            ModelFolderError: the folder is missing, half-written or of another format.
+            ConfigError: the engine is not installed.
+        """
+        if config.detectors == "patterns":
+            return cls(config)
+        assert config.model is not None
+        manifest = read_manifest(config.model)
+        with ExitStack() as stack:
+            portal = stack.enter_context(start_blocking_portal(name="extractor"))
+            engine = portal.call(_start_engine, config, manifest)
+            stack.callback(portal.call, engine.close)
+            detector = portal.call(_make_detector, config, manifest, engine)
+            logger.info("model %s on %s", config.model, engine.description)
+            return cls(config, manifest, detector, portal, stack.pop_all(), engine.description)
+
+    def close(self) -> None:
+        """Stop the engine; requests under way are finished first."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
+        """The types that the detectors can find, in taxonomy order."""
+        chosen = detectors or self.config.detectors
+        known: set[str] = set()
+        if chosen != "patterns" and self.manifest is not None:
+            known.update(self.manifest.entity_types)
+        if chosen != "model":
+            known.update(patterns.known_types())
+        return tuple(t.name for t in shipped() if t.name in known)
+
+    def check_text(self, text: object) -> str:
+        """The text itself, where it can be read.
+
+        Raises RequestError: ``text_not_string``, ``text_not_unicode``, ``text_too_long``.
+        """
+        if not isinstance(text, str):
+            raise RequestError("text_not_string", "text", "the text has to be a string")
+        if len(text) > self.config.max_text_chars:
+            limit = self.config.max_text_chars
+            raise RequestError("text_too_long", "text", f"{len(text)} code points, and {limit} are the limit")
+        if not is_unicode(text):
+            raise RequestError("text_not_unicode", "text", "the text holds a lone surrogate")
+        return text
+
+    def plan(self, types: Iterable[str] | None = None, detectors: Detectors | None = None) -> _Plan:
+        """Check what a request asks for.
+
+        A type that is asked for by name has to be one that the chosen detectors know. Where no type is named,
+        each detector looks for those default types that it knows.
+
+        Raises RequestError: ``unknown_type``, ``no_types``, ``type_not_supported``, ``no_model``.
+        """
+        chosen = detectors or self.config.detectors
+        if chosen != "patterns" and self.manifest is None:
+            raise RequestError("no_model", "detectors", "no model is loaded; only patterns can be asked for")
+        named = None if types is None else list(types)
+        wanted = shipped().resolve(named)
+        if named is not None:
+            known = self.types_of(chosen)
+            for index, name in enumerate(named):
+                if name not in known:
+                    raise RequestError(
+                        "type_not_supported", f"types[{index}]", "the chosen detectors do not know this type"
+                    )
+        trained = self.manifest.entity_types if self.manifest is not None else ()
+        return _Plan(
+            chosen,
+            model_types=tuple(t for t in wanted if t in trained) if chosen != "patterns" else (),
+            pattern_types=tuple(t for t in wanted if t in patterns.known_types())
+            if chosen != "model"
+            else (),
+        )
+
+    async def extract(
+        self, text: str, types: Iterable[str] | None = None, detectors: Detectors | None = None
+    ) -> Extraction:
+        """Find entities in one text. Cancelling the call ends the work for it.
+
+        Args:
+            text: any string of Unicode scalar values; an empty one has no entities.
+            types: names of the taxonomy; None for the default types.
+            detectors: who looks; None as configured.
+
+        Raises:
+            RequestError: see `check_text` and `plan`.
+            EngineError: the engine is gone.
+        """
+        plan = self.plan(types, detectors)
+        self.check_text(text)
+        reading = self._begin(text, plan)
+        matches = await asyncio.to_thread(_match, text, plan)
+        return _combine(text, plan, await asyncio.wrap_future(reading) if reading else Reading(), matches)
+
+    def extract_all(
+        self,
+        texts: Iterable[str],
+        types: Iterable[str] | None = None,
+        detectors: Detectors | None = None,
+    ) -> Iterator[Extraction]:
+        """Find entities in many texts; results in order. The engine is kept busy, memory stays bounded.
+
+        The errors of `extract` are raised where the bad text's turn comes, and end the iteration: pass texts
+        through `check_text` first where some may be bad.
+        """
+        plan = self.plan(types, detectors)
+        under_way: deque[tuple[str, Future[Reading] | None, list[Match]]] = deque()
+        try:
+            for text in texts:
+                under_way.append((text, self._begin(self.check_text(text), plan), _match(text, plan)))
+                # Without a model there is nothing to wait for, and so nothing to gain from a queue.
+                while under_way and (len(under_way) >= self.config.concurrency or under_way[0][1] is None):
+                    yield _finish(plan, *under_way.popleft())
+            while under_way:
+                yield _finish(plan, *under_way.popleft())
+        finally:
+            for _, reading, _ in under_way:
+                if reading is not None:
+                    reading.cancel()
+
+    def _begin(self, text: str, plan: _Plan) -> Future[Reading] | None:
+        """Hand a text to the model's thread; None where there is nothing to ask."""
+        if not text or not plan.model_types:
+            return None
+        assert self._portal is not None
+        assert self._detector is not None
+        return self._portal.start_task_soon(self._detector.read, text, plan.model_types)
+
+
+async def _start_engine(config: ExtractorConfig, manifest: ModelManifest) -> Engine:
+    assert config.model is not None
+    return await choice.start(
+        config.engine,
+        config.model,
+        dtype=config.dtype,
+        max_batch=config.max_batch,
+        max_model_tokens=manifest.context_tokens,
+        vllm=config.vllm,
+    )
+
+
+def _make_detector(config: ExtractorConfig, manifest: ModelManifest, engine: Engine) -> ModelDetector:
+    from transformers import AutoTokenizer
+
+    from serving.model_detector import ModelDetector
+
+    return ModelDetector(
+        engine,
+        AutoTokenizer.from_pretrained(config.model, local_files_only=True),
+        manifest,
+        max_new_tokens=config.max_new_tokens,
+        concurrency=config.concurrency,
+        grounded=config.grounded,
+    )
+
+
+def _match(text: str, plan: _Plan) -> list[Match]:
+    return list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
+
+
+def _finish(plan: _Plan, text: str, reading: Future[Reading] | None, matches: Sequence[Match]) -> Extraction:
+    return _combine(text, plan, reading.result() if reading else Reading(), matches)
+
+
+def _combine(text: str, plan: _Plan, reading: Reading, matches: Sequence[Match]) -> Extraction:
+    return Extraction(
+        spans=merge(text, reading.spans, matches),
+        model_spans=reading.spans,
+        pattern_spans=tuple(match.span for match in matches),
+        truncated=reading.truncated,
+        num_windows=reading.num_windows,
+        num_ungrounded=reading.num_ungrounded,
+        answers=reading.answers,
+    )

@@ -1,0 +1,159 @@
+"""What the model finds in one text: windows, prompts, answers, places."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pii import codec, windows
+from pii.grounding import ground
+from pii.model_folder import ModelManifest
+from pii.spans import Span
+from pii.windows import Window
+from serving.engines.protocol import Engine
+
+MIN_ANSWER_TOKENS = 16
+"""A prompt that leaves fewer tokens than this for the answer is split instead of asked."""
+
+MAX_SPLITS = 3
+"""How often a window may be halved. An eighth of a window that still overflows is a model that loops: asking
+on would double the work each time for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFacts:
+    """What one answer was like, for reports; never its text.
+
+    Attributes:
+        valid_json: the whole answer is one JSON value.
+        valid_schema: it has the format's schema.
+        problem: see `codec.Answer.problem`; ``no_room`` where the prompt left no room for an answer.
+        num_tokens: tokens written.
+        asked_again: the budget ended the answer, so the window was split and this answer not used.
+    """
+
+    valid_json: bool
+    valid_schema: bool
+    problem: str
+    num_tokens: int
+    asked_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the model found in a text.
+
+    Attributes:
+        spans: sorted, without overlap.
+        truncated: parts of the text, as (start, end), whose answer did not fit even after splitting; the
+            entities that could be read there are in `spans`.
+        num_windows: windows whose answers were used.
+        num_ungrounded: values that stand nowhere in their window, or more often than it has room for.
+        answers: every answer, in order of the text.
+    """
+
+    spans: tuple[Span, ...] = ()
+    truncated: tuple[tuple[int, int], ...] = ()
+    num_windows: int = 0
+    num_ungrounded: int = 0
+    answers: tuple[AnswerFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One window's outcome; a window that was split has no spans of its own and is not `used`."""
+
+    window: Window
+    facts: AnswerFacts
+    spans: tuple[Span, ...] = ()
+    num_ungrounded: int = 0
+    truncated: bool = False
+    used: bool = True
+
+
+class ModelDetector:
+    """Asks an engine about each window of a text, all of them at once.
+
+    Everything here runs on one event loop; the tokenizer is used by that loop's thread alone, because
+    switching its treatment of control tokens changes it for all threads.
+
+    Args:
+        engine: serves the model.
+        tokenizer: the model's.
+        manifest: the model folder's.
+        max_new_tokens: budget of one answer.
+        concurrency: most windows, over all texts, that are with the engine at once.
+        grounded: whether the grammar binds the answer; False measures what the model does freely.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Any,
+        manifest: ModelManifest,
+        *,
+        max_new_tokens: int,
+        concurrency: int,
+        grounded: bool = True,
+    ) -> None:
+        self._engine, self._tokenizer, self.manifest = engine, tokenizer, manifest
+        self._max_new_tokens, self._grounded = max_new_tokens, grounded
+        self._places = asyncio.Semaphore(concurrency)
+
+    async def read(self, text: str, types: Sequence[str]) -> Reading:
+        """Find entities of the types, all of which the model has been trained on."""
+        cut = windows.cut(text, self.manifest.window_chars, self.manifest.window_margin)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._ask(text, window, types, MAX_SPLITS)) for window in cut]
+        parts = [part for task in tasks for part in task.result()]
+        used = [part for part in parts if part.used]
+        return Reading(
+            spans=tuple(windows.gather([p.window for p in used], [p.spans for p in used])),
+            truncated=_joined((p.window.core_start, p.window.core_end) for p in used if p.truncated),
+            num_windows=len(used),
+            num_ungrounded=sum(part.num_ungrounded for part in used),
+            answers=tuple(part.facts for part in parts),
+        )
+
+    async def _ask(self, text: str, window: Window, types: Sequence[str], splits: int) -> list[_Part]:
+        """Outcomes of a window or, where its answer does not fit, of its halves too."""
+        part = await self._answer(text[window.start : window.end], window, types)
+        halves = windows.halves(text, window, self.manifest.window_margin) if splits else None
+        if not part.truncated or halves is None:
+            return [part]
+        asked = _Part(window, replace(part.facts, asked_again=True), used=False)
+        left, right = await asyncio.gather(*(self._ask(text, half, types, splits - 1) for half in halves))
+        return [asked, *left, *right]
+
+    async def _answer(self, piece: str, window: Window, types: Sequence[str]) -> _Part:
+        async with self._places:
+            prompt = codec.prompt(piece, types)
+            prompt_ids, _ = codec.encode(self._tokenizer, prompt, answer_next=True)
+            budget = min(self._max_new_tokens, self.manifest.context_tokens - len(prompt_ids))
+            if budget < MIN_ANSWER_TOKENS:
+                return _Part(window, AnswerFacts(False, False, "no_room", 0), truncated=True)
+            style = self.manifest.answer_style
+            grammar = codec.grammar(piece, types, style) if self._grounded else None
+            generation = await self._engine.generate(prompt_ids, grammar, budget)
+        answer = codec.parse(generation.text)
+        grounding = ground(piece, [mention for mention in answer.mentions if mention.type in types])
+        facts = AnswerFacts(answer.valid_json, answer.valid_schema, answer.problem, len(generation.token_ids))
+        return _Part(
+            window,
+            facts,
+            grounding.spans,
+            num_ungrounded=len(answer.mentions) - len(grounding.spans),
+            truncated=generation.finish == "length",
+        )
+
+
+def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Neighbouring (start, end) as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in parts:
+        if joined and joined[-1][1] == start:
+            start = joined.pop()[0]
+        joined.append((start, end))
+    return tuple(joined)

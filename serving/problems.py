@@ -1,0 +1,74 @@
+"""Errors over HTTP: problem details (RFC 9457) with a code and a place, and never any text of a request.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from pii.errors import RequestError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """A request that gets an error status.
+
+    Attributes:
+        status: HTTP status code.
+        code: stable snake_case word for programs.
+        detail: one sentence for people; never holds any text of the request.
+        place: where in the request, such as ``texts[3]``; empty for the request as a whole.
+        headers: further response headers, such as ``Retry-After``.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        place: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.status, self.code, self.detail, self.place = status, code, detail, place
+        self.headers = headers or {}
+
+    @classmethod
+    def of(cls, error: RequestError, place: str | None = None) -> Problem:
+        """A caller's error as 422; `place` overrides where it says it happened."""
+        return cls(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error), place or error.place)
+
+    @classmethod
+    def busy(cls, code: str, detail: str, retry_after_s: int) -> Problem:
+        """503 with the time after which trying again makes sense."""
+        headers = {"Retry-After": str(retry_after_s)}
+        return cls(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers=headers)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members of the problem details object."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.place:
+            body["place"] = self.place
+        return body
+
+    def response(self) -> JSONResponse:
+        """The HTTP response."""
+        return JSONResponse(
+            self.as_dict(), status_code=self.status, headers=self.headers, media_type=MEDIA_TYPE
+        )
+
+
+def internal() -> Problem:
+    """500: something of ours went wrong; what it was stands in the log, without any text."""
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the service failed at this request")

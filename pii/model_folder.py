@@ -76,7 +76,7 @@ def read_manifest(folder: Path) -> ModelManifest:
         raise ModelFolderError(f"{folder}: no {MANIFEST}; the folder is half-written or not a model of ours")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ModelFolderError(f"{path}: not JSON") from None
     if not isinstance(values, dict) or values.get("kind") != "pii-model":
         raise ModelFolderError(f"{folder}: not a model folder; it holds the {MANIFEST} of something else")

@@ -74,12 +74,18 @@ class DataFolder:
         """Content hash of each file that training reads."""
         return {name: file_hash(self.folder / name) for name in ("train.jsonl", "validation.jsonl")}
 
-    def setting(self, name: str) -> Any:
-        """One field of the data stage's recipe. Raises StageError where the recipe has no such field."""
-        config = self.manifest.get("config", {})
-        if name not in config:
+    def setting(self, name: str, default: Any = None) -> Any:
+        """One field of the data stage's recipe. Raises StageError where it is missing without a default."""
+        value = self.manifest.get("config", {}).get(name, default)
+        if value is None:
             raise StageError(f"{self.folder}: its manifest says no {name}; run `pii data` again")
-        return config[name]
+        return value
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What the manifest says of each source and chat: licence, state, counts."""
+        chats = {f"chat.{name}": facts for name, facts in self.manifest.get("chat", {}).items()}
+        return {**self.manifest.get("sources", {}), **chats}
 
     def rows(self, split: str) -> list[Row]:
         """The rows of a split. Raises DataError with file and line at an unreadable one, or if empty."""

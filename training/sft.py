@@ -26,6 +26,7 @@ from training import checkpoints, device
 from training.bare import make_model
 from training.base import Base, load_model, resolve
 from training.examples import DataFolder, Example, LeftOut, Row, count_by_source, encode_rows, entity_types
+from training.failures import mendable
 from training.folder import write_model_folder
 from training.merge import merged_model, stored_dtype, write_record
 from training.methods import attach, count_parameters
@@ -79,10 +80,11 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
     where = device.choose(recipe.precision)
     logger.info("computing on %s", where)
 
-    job = _prepare(recipe, data, base, where)
-    _write_left_out(recipe.output / "left_out.jsonl", job.left_out)
-    facts = _fit(job, checkpoints.prepare(recipe.output / "checkpoints", stage.identity))
-    _write_model(job, base, _manifest(job, data, base, facts))
+    with mendable(recipe):
+        job = _prepare(recipe, data, base, where)
+        _write_left_out(recipe.output / "left_out.jsonl", job.left_out)
+        facts = _fit(job, checkpoints.prepare(recipe.output / "checkpoints", stage.identity))
+        _write_model(job, base, _manifest(job, data, base, facts))
     return stage.finish(_files(recipe.output, ("model", "adapter", "left_out.jsonl")), {"training": facts})
 
 
@@ -165,6 +167,7 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
         job.validation,
         precision=job.where.precision,
         clock=clock,
+        from_start=checkpoint is None,
     )
     counts = count_parameters(job.model)
     trainable, total = (sum(entry[key] for entry in counts.values()) for key in ("trainable", "all"))
@@ -172,8 +175,6 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
     if checkpoint is not None:
         logger.info("going on from step %d", checkpoints.num_steps(checkpoint))
     clock.start(checkpoints.seconds_of(checkpoint) if checkpoint else 0.0)
-    if checkpoint is None:
-        trainer.evaluate()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if "eval_loss" not in trainer.state.log_history[-2]:  # the last entry is the summary of the run
         trainer.evaluate()
@@ -203,7 +204,7 @@ def _manifest(job: _Job, data: DataFolder, base: Base | None, facts: dict[str, A
     return ModelManifest(
         codec_version=codec.VERSION,
         codec_fingerprint=codec.fingerprint(),
-        answer_style=data.setting("answer_style"),
+        answer_style=data.setting("answer_style", "value"),
         entity_types=job.types,
         context_tokens=recipe.context_tokens,
         window_chars=data.setting("window_chars"),
@@ -213,7 +214,7 @@ def _manifest(job: _Job, data: DataFolder, base: Base | None, facts: dict[str, A
         method=recipe.method,
         hyperparameters={**architecture, **{k: v for k, v in left.items() if k not in unused}},
         data_identity=data.identity,
-        data_sources=data.manifest.get("sources", facts["examples"]),
+        data_sources=data.sources,
         num_parameters=job.model.num_parameters(),
         training=facts,
         versions=versions("torch", "transformers", "trl", "peft", "accelerate", "tokenizers"),

@@ -25,8 +25,8 @@ from training.schedule import Clock, rate
 logger = logging.getLogger(__name__)
 
 
-def arguments(recipe: TrainRecipe, precision: str) -> SFTConfig:
-    """The recipe in the trainer's words."""
+def arguments(recipe: TrainRecipe, precision: str, *, from_start: bool) -> SFTConfig:
+    """The recipe in the trainer's words; a run that begins at the start is measured before its first step."""
     watch, optimizer = recipe.watch, recipe.optimizer
     return SFTConfig(
         output_dir=str(recipe.output / "checkpoints"),
@@ -52,6 +52,7 @@ def arguments(recipe: TrainRecipe, precision: str) -> SFTConfig:
         logging_first_step=True,
         logging_nan_inf_filter=False,
         eval_strategy="steps",
+        eval_on_start=from_start,
         eval_steps=watch.validate_every,
         save_strategy="steps",
         save_steps=watch.checkpoint_every,
@@ -75,7 +76,11 @@ class AnswerTrainer(SFTTrainer):
         validation: the fixed sample that is measured on the way.
         precision: ``bf16``, ``fp16`` or ``fp32``.
         clock: bounds the run in minutes.
+        from_start: False where the run goes on from a checkpoint.
     """
+
+    lr_scheduler: Any
+    control: TrainerControl
 
     def __init__(
         self,
@@ -87,13 +92,14 @@ class AnswerTrainer(SFTTrainer):
         *,
         precision: str,
         clock: Clock,
+        from_start: bool,
     ) -> None:
         self.recipe, self.clock = recipe, clock
         self._sources = sorted({example["source"] for example in [*train, *validation]})
         source_ids = {source: index for index, source in enumerate(self._sources)}
         super().__init__(
             model=model,
-            args=arguments(recipe, precision),
+            args=arguments(recipe, precision, from_start=from_start),
             data_collator=Collator(tokenizer.pad_token_id, source_ids),
             train_dataset=Dataset.from_list(list(train)),
             eval_dataset=Dataset.from_list(list(validation)),

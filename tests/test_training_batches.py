@@ -1,0 +1,81 @@
+"""Batches: every example once an epoch, bounded, repeatable, shared evenly between processes."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.batches import Collator, TokenBatches
+from training.examples import NOT_TRAINED, Example
+
+lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
+
+
+def make(sizes: list[int], **changes: object) -> TokenBatches:
+    settings = {"max_tokens": 100, "max_examples": 8, "seed": 3, **changes}
+    return TokenBatches(sizes, **settings)
+
+
+@given(lengths, st.integers(0, 5), st.floats(0, 1))
+def test_each_example_stands_in_exactly_one_batch_under_the_bounds(sizes, epoch, short_first):
+    batches = make(sizes, short_first=short_first)
+    batches.set_epoch(epoch)
+    drawn = list(batches)
+    assert sorted(index for batch in drawn for index in batch) == list(range(len(sizes)))
+    assert len(drawn) == len(batches)
+    for batch in drawn:
+        assert len(batch) <= 8
+        assert len(batch) == 1 or len(batch) * max(sizes[i] for i in batch) <= 100
+
+
+@given(lengths)
+def test_the_order_depends_on_seed_and_epoch_alone(sizes):
+    first, second = make(sizes), make(sizes)
+    for batches in (first, second):
+        batches.set_epoch(2)
+    assert list(first) == list(second) == list(first)
+
+
+def test_epochs_differ():
+    batches = make(list(range(1, 51)))
+    orders = []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        orders.append(list(batches))
+    assert orders[0] != orders[1]
+
+
+def test_strictly_short_first_in_the_first_epoch_alone():
+    sizes = list(range(50, 0, -1))
+    batches = make(sizes, short_first=1.0)
+    longest = [max(sizes[i] for i in batch) for batch in batches]
+    assert longest == sorted(longest)
+    batches.set_epoch(1)
+    assert [max(sizes[i] for i in batch) for batch in batches] != longest
+
+
+@given(lengths, st.integers(2, 4))
+def test_processes_share_all_batches_and_get_equally_many(sizes, num_processes):
+    shares = [list(make(sizes, rank=rank, num_processes=num_processes)) for rank in range(num_processes)]
+    assert len({len(share) for share in shares}) == 1
+    drawn = Counter(index for share in shares for batch in share for index in batch)
+    assert set(drawn) == set(range(len(sizes)))
+    alone = len(make(sizes))
+    assert sum(len(share) for share in shares) - alone < num_processes
+
+
+def test_padding_is_the_share_that_was_padded():
+    assert make([10, 10, 10]).padding == 0
+    assert make([5, 10]).padding == 0.25
+
+
+def test_the_collator_pads_on_the_right_and_trains_no_padding():
+    examples: list[Example] = [
+        {"id": "a", "source": "x", "input_ids": [5, 6, 7], "labels": [NOT_TRAINED, 6, 7]},
+        {"id": "b", "source": "y", "input_ids": [8], "labels": [8]},
+    ]
+    batch = Collator(9, {"x": 0, "y": 1})(examples)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch["labels"].tolist() == [[NOT_TRAINED, 6, 7], [8, NOT_TRAINED, NOT_TRAINED]]
+    assert batch["source_ids"].tolist() == [0, 1]

@@ -1,6 +1,6 @@
 # The commands of this product. Each target first makes what it needs; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train eval serve redact check fmt test test-slow smoke golden wheel clean
+.PHONY: help setup data train eval serve redact check fmt test test-slow golden wheel clean
 
 PROFILE     ?= mini
 ACCELERATOR ?= $(if $(shell command -v nvidia-smi),gpu,cpu)

@@ -118,7 +118,9 @@ _INVISIBLE = re.compile(
 
 CHINESE_DIGITS = {
     ord(char): str(digit)
-    for digit, chars in enumerate("〇零○ 一幺壹 二两贰 三叁 四肆 五伍 六陆 七柒 八捌 九玖".split())
+    for digit, chars in enumerate(
+        ("〇零○", "一幺壹", "二两贰", "三叁", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖")
+    )
     for char in chars
 }
 """Chinese digits that stand for one decimal digit when a number is spelled out digit by digit."""
@@ -136,8 +138,10 @@ def scan(text: str) -> Folded:
     Five or more Chinese digits in a row (``一三八零零…``) are read as a spelled-out number; shorter runs
     are words. The fold costs one pass in C and no table of offsets where nothing was dropped.
     """
-    pieces: list[str] = []
     offsets: array[int] | range = range(len(text))
+    if text.isascii():
+        return Folded(text, offsets)
+    pieces: list[str] = []
     if _INVISIBLE.search(text):
         offsets = array("I")
         position = 0

@@ -84,6 +84,6 @@ def taiwan_id(number: str) -> Verdict | None:
 
 def credit_code(number: str) -> Verdict | None:
     """Unified social credit code of organisations (GB 32100-2015), mod 31."""
-    if not _USCC.fullmatch(number):
+    if not _USCC.fullmatch(number) or len(set(number)) < 3:
         return None
     return Verdict(uscc.calc_check_digit(number[:-1]) == number[-1], "cn_uscc")

@@ -32,6 +32,9 @@ ENGLISH = (
 YEAR_MONTH = r"(?:19|20)[0-9]{2}[-/.](?:0?[1-9]|1[0-2])"
 COMPACT = r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 
+MONTH_DAY = rf"{_DAY_HAN} ?月 ?{_DAY_HAN} ?[日号]"
+"""A birthday without its year; believed only behind a label."""
+
 DATE = rf"(?:{CHINESE}|{ENGLISH}|{YEAR_FIRST}|{DAY_OR_MONTH_FIRST}|{COMPACT}|{YEAR_MONTH})"
 """Any of the forms; for lower-case text without letters or digits around it."""
 

@@ -1,7 +1,7 @@
 """Postal addresses by their structure, found from the door number outwards.
 
-Chinese: ``省 市 区 街道 路 号 栋 单元 室``; English: ``123 Main Street, Springfield, IL 62704``. Only addresses that
-reach a street and a number are taken: a bare place name is no address.
+Chinese: ``省 市 区 街道 路 号 栋 单元 室``; English: ``123 Main Street, Springfield, IL 62704``. Only addresses
+that reach a street and a number are taken: a bare place name is no address.
 """
 
 from __future__ import annotations
@@ -43,25 +43,34 @@ _ADMINISTRATIVE = re.compile(rf"(?:{_PROVINCES})|{_N}(?:市|区|县|镇|乡|街�
 _LONGEST_HEAD = 48
 
 _EN_TYPES = (
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Circle|Cir|Place|Pl|Square|Sq|Terrace|Ter"
-    r"|Trail|Trl|Parkway|Pkwy|Highway|Hwy|Way|Crescent|Close|Row|Mews|Plaza|Alley|Loop|Path|Pike)"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Circle|Cir|Place|Pl|Square|Sq"
+    r"|Terrace|Ter|Trail|Trl|Parkway|Pkwy|Highway|Hwy|Way|Crescent|Close|Row|Mews|Plaza|Alley|Loop|Path|Pike)"
+)
+_EN_NAME = (
+    r"(?!(?:Supreme|District|High|Circuit|The|In|On) )(?:[A-Z][A-Za-z'’]{1,18}|[0-9]{1,3}(?:st|nd|rd|th))"
 )
 _EN_UNIT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?#?[0-9A-Za-z-]{1,6})"
 _EN_CITY = r"[A-Z][a-z]{2,15}(?:[ -][A-Z][a-z]{2,15}){0,2}"
+_EN_CODE = r"(?:[0-9]{5}(?:-[0-9]{4})?(?![0-9])|[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}(?![A-Za-z]))"
+# Behind a comma a city is enough; behind a space or on the next line it needs its state and code.
+_EN_PLACE = (
+    rf"(?:, ?{_EN_CITY}(?:,? (?:[A-Z]{{2}}|{_EN_CITY})(?![a-z]))?(?:,? {_EN_CODE})?"
+    rf"|,?[ \n]{{1,2}}{_EN_CITY},? (?:[A-Z]{{2}}(?![A-Za-z])|{_EN_CITY}),? {_EN_CODE})?"
+)
 _ENGLISH = re.compile(
-    rf"[1-9](?<![0-9A-Za-z.,#$-][1-9])[0-9]{{0,5}}[A-Za-z]?(?:-[0-9]{{1,4}})? (?:[NSEW]\.? |North |South |East |West )?"
-    rf"(?:(?:[A-Z][A-Za-z'’.]{{1,18}}|[0-9]{{1,3}}(?:st|nd|rd|th)) ){{1,4}}{_EN_TYPES}(?![A-Za-z])\.?(?: [NSEW]{{1,2}}(?![A-Za-z]))?{_EN_UNIT}?"
-    rf"(?:(?:, ?|\n| ){_EN_CITY}(?:(?:, ?| )(?:[A-Z]{{2}}|{_EN_CITY}))?(?:,? [0-9]{{5}}(?:-[0-9]{{4}})?(?![0-9])"
-    rf"|,? [A-Z]{{1,2}}[0-9][0-9A-Z]? ?[0-9][A-Z]{{2}}(?![A-Za-z]))?)?"
+    r"[1-9](?<![0-9A-Za-z.,#$-][1-9])[0-9]{0,5}[A-Za-z]?(?:-[0-9]{1,4})? "
+    r"(?:[NSEW]\.? |North |South |East |West )?"
+    rf"(?:{_EN_NAME} ){{1,4}}{_EN_TYPES}(?![A-Za-z])\.?(?: [NSEW]{{1,2}}(?![A-Za-z]))?{_EN_UNIT}?{_EN_PLACE}"
 )
 
 
 def find_addresses(scanned: Scanned) -> Iterator[Candidate]:
     """Chinese and English addresses with street and number."""
     yield from _chinese(scanned)
-    for found in _ENGLISH.finditer(scanned.text):
-        end = found.end() - (found[0].endswith("."))
-        yield _address(scanned, found.start(), end, "english_address")
+    for island in scanned.islands:
+        for found in _ENGLISH.finditer(scanned.text, *island):
+            end = found.end() - found[0].endswith(".")
+            yield _address(scanned, found.start(), end, "english_address")
 
 
 def _address(scanned: Scanned, start: int, end: int, rule: str) -> Candidate:

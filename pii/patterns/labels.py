@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,21 +73,41 @@ def _branch(node: Mapping[str, object]) -> str:
     return f"(?:{joined})?"
 
 
+@dataclass(frozen=True)
+class _Words:
+    """The table, cut in two: Chinese labels are looked for everywhere, others only where a word begins."""
+
+    chinese: re.Pattern[str]
+    other: re.Pattern[str]
+    first_words: frozenset[str]
+
+
 @functools.cache
-def _pattern() -> re.Pattern[str]:
-    return re.compile(trie_pattern(sorted(table())))
+def _words() -> _Words:
+    chinese = [word for word in table() if not word[0].isascii()]
+    other = [word for word in table() if word[0].isascii()]
+    first = (_WORD.match(word) for word in other)
+    return _Words(
+        re.compile(trie_pattern(chinese)),
+        re.compile(trie_pattern(other)),
+        frozenset(match[0] for match in first if match),
+    )
 
 
-def _touches_letter(text: str, start: int, end: int) -> bool:
-    """Whether an English label is only a part of a longer word."""
-    first, last = text[start], text[end - 1]
-    before = start > 0 and _is_letter(first) and _is_letter(text[start - 1])
-    after = end < len(text) and _is_letter(last) and _is_letter(text[end])
-    return before or after
+_WORD = re.compile(r"[a-z]+")
 
 
-def _is_letter(char: str) -> bool:
-    return char.isascii() and char.isalpha()
+def _occurrences(lower: str) -> Iterator[re.Match[str]]:
+    """Every place where a label may stand, in no order. Words are looked up before the trie is tried."""
+    words = _words()
+    yield from words.chinese.finditer(lower)
+    first_words, match = words.first_words, words.other.match
+    for word in _WORD.finditer(lower):
+        if word[0] in first_words and (found := match(lower, word.start())):
+            last = lower[found.end() - 1 : found.end() + 1]
+            # An English label does not end inside a longer word.
+            if not (len(last) == 2 and last.isascii() and last.isalpha()):
+                yield found
 
 
 class Labels:
@@ -99,11 +119,8 @@ class Labels:
 
     def __init__(self, lower: str) -> None:
         known = table()
-        self.all: list[Label] = [
-            Label(match.start(), match.end(), known[match[0]])
-            for match in _pattern().finditer(lower)
-            if not _touches_letter(lower, *match.span())
-        ]
+        found = (Label(*match.span(), known[match[0]]) for match in _occurrences(lower))
+        self.all: list[Label] = sorted(found, key=lambda label: (label.end, label.start))
         self._ends = [label.end for label in self.all]
         self._lower = lower
 

@@ -57,7 +57,7 @@ _ENGLISH = re.compile(
     rf"(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<name>{_TITLE_CASE}(?: (?:[A-Z]\.?|van|von|de|der|den|la|le|bin|al|{_TITLE_CASE}))"
     rf"{{0,2}} (?:O'|Mc|Mac)?{_TITLE_CASE}|[A-Z][a-z]{{1,20}})(?![A-Za-z])"
 )
-_JOIN_EN = re.compile(r"[ \t]{0,3}(?::|=|\bis\b|\|)[ \t]{0,3}[\"']?")
+_JOIN_EN = re.compile(r"[ \t]{0,3}(?::|=|\bis\b)[ \t]{0,3}[\"']?")
 _WITH_TITLE = re.compile(
     rf"[MDP](?<![A-Za-z].)(?:r|rs|s|iss|rof)\.? (?P<name>(?:{_TITLE_CASE} |[A-Z]\. ){{0,2}}{_TITLE_CASE})(?![A-Za-z])"
 )
@@ -65,7 +65,8 @@ _NOT_ENGLISH = frozenset(
     "The This That Please Not None Unknown Yes No Your Our All Any New Date Name Address Phone Email Number Account"
     " Customer Service Team Support Manager Department Company Inc Ltd Product Project Test User Required First Last"
     " Full Field Street Road Avenue Type Status Order Report Section Page Here There For With From And Or If When What"
-    " How Who Why Where Time Information Details Form Office Medical Record Insurance Patient Doctor Nurse".split()
+    " How Who Why Where Time Information Details Form Office Medical Record Insurance Patient Doctor Nurse"
+    " In On At Of By To As It Is Are Age Gender Sex Job Title Role Position Price Size Color Country City State".split()
 )
 
 _STRONG_LABELS = frozenset({"我叫", "我的名字叫", "我的名字是", "名叫", "名字叫"})
@@ -81,6 +82,7 @@ def find_names(scanned: Scanned) -> Iterator[Candidate]:
         else:
             yield from _chinese_after(scanned, label.start, label.end)
     yield from _before_titles(scanned)
+    yield from _before_mobiles(scanned)
     for found in _WITH_TITLE.finditer(scanned.text):
         if not _NOT_ENGLISH.intersection(found["name"].split()):
             yield _name(*found.span("name"), "english_name_after_title")
@@ -99,10 +101,8 @@ def _surname_length(run: str) -> int:
 
 
 def _is_name(name: str, run: str) -> bool:
-    words = _words()
-    return name not in words.not_names and not any(
-        run.startswith(w) and len(w) >= len(name) for w in words.not_names
-    )
+    """Whether no word of the language begins where the name begins."""
+    return len(name) > 1 and not any(run.startswith(word) for word in _words().not_names)
 
 
 def _chinese_after(scanned: Scanned, label_start: int, label_end: int) -> Iterator[Candidate]:
@@ -112,12 +112,15 @@ def _chinese_after(scanned: Scanned, label_start: int, label_end: int) -> Iterat
     begin = join.end()
     said = bool(join["said"])
     if minority := _MINORITY.match(text, begin):
-        yield _name(*minority.span(), "minority_name_after_label")
+        title = _words().title.search(text, minority.start(), minority.end())
+        yield _name(begin, title.start() if title else minority.end(), "minority_name_after_label")
         return
     found = _HAN_RUN.match(text, begin)
     if not found:
         return
     run = found[0]
+    if text[found.end() : found.end() + 1] == "·":
+        return
     complete = found.end() == len(text) or not re.match(_HAN, text[found.end()])
     introduced = text[label_start:label_end] in _STRONG_LABELS
     length = _name_length(run, complete, said or introduced)
@@ -139,6 +142,8 @@ def _name_length(run: str, complete: bool, said: bool) -> int:
     whole = complete and family + 1 <= len(run) <= family + 2
     if whole and _is_name(run, run) and (said or not _words().after.match(run, len(run) - 1)):
         return len(run)
+    if not said and run[0] in _FUNCTION_SURNAMES:
+        return 0
     for length in (family + 2, family + 1):
         if len(run) > length and _words().after.match(run, length) and _is_name(run[:length], run):
             # "王芳在": the longer reading must not swallow the word that ends the shorter one.
@@ -148,23 +153,51 @@ def _name_length(run: str, complete: bool, said: bool) -> int:
     return 0
 
 
+# "卡洛斯·马德里先生": the end of a transliterated name is not the whole of it.
+_FOREIGN_END = re.compile(rf"·{_HAN}{{1,7}}$")
+
+
 def _before_titles(scanned: Scanned) -> Iterator[Candidate]:
     text = scanned.text
     for title in _words().title.finditer(text):
+        if _FOREIGN_END.search(text, max(0, title.start() - 8), title.start()):
+            continue
         for length in (4, 3, 2):
             start = title.start() - length
             if start < 0:
                 continue
             name = text[start : title.start()]
             family = _surname_length(name)
-            fits = family and length in (family + 1, family + 2) and re.fullmatch(rf"{_HAN}+", name)
+            fits = family and length in (family + 1, family + 2) and _GIVEN.fullmatch(name, family)
             if fits and name[0] not in _FUNCTION_SURNAMES and _is_name(name, name):
                 yield _name(start, title.start(), "chinese_name_before_title")
                 break
 
 
-_FUNCTION_SURNAMES = frozenset("于和向从与由对在给为是有时成任全应单解原来连万方许何曾安关常边文高白")
-"""Family names that are mostly other words: before a title they do not begin a name."""
+_FUNCTION_SURNAMES = frozenset(
+    "于和向从与由对在给为是有时成任全应单解原来连万方许何曾安关常边文高白闻查冷强满"
+)
+"""Family names that are mostly other words: before a title, or behind a label without a colon, they do not
+begin a name."""
+
+_GIVEN = re.compile(
+    r"(?:(?![的了是系院组部学司总副间校厂科室局队会着过村镇县市区国家员老各位])[\u4e00-\u9fff]){1,2}"
+)
+"""Given names: what offices, institutions and grammar put before a title is none."""
+
+
+_CONTACT = re.compile(
+    rf"(?<!{_HAN})(?<!·)(?P<name>{_HAN}{{2,4}})[ \t:,、(/-]{{0,3}}(?=(?:(?:\+|00)?86[ -]?)?1[3-9][0-9][ -]?[0-9]{{4}}[ -]?[0-9]{{4}}(?![0-9]))"
+)
+
+
+def _before_mobiles(scanned: Scanned) -> Iterator[Candidate]:
+    """``张三 13800138000``: how lists of contacts are written."""
+    for found in _CONTACT.finditer(scanned.text):
+        name = found["name"]
+        family = _surname_length(name)
+        if family and _GIVEN.fullmatch(name, family) and _is_name(name, name):
+            yield _name(*found.span("name"), "chinese_name_before_mobile")
 
 
 def _english_after(scanned: Scanned, label_end: int) -> Iterator[Candidate]:

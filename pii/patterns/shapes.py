@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pii.identifiers import Verdict, check
+from pii.identifiers.chinese import resident_id
 from pii.identifiers.contact import is_hotline
 from pii.identifiers.dates import DATE
-from pii.identifiers.secrets import KEYS
+from pii.identifiers.secrets import KEY_PREFIXES, KEYS
 from pii.identifiers.vehicles import PLATE_PROVINCES
+from pii.identifiers.verdict import compact
 
 Alone = Literal["shape", "checksum", "never"]
 """What a value needs where no label is near: its shape alone, a checksum that holds, or it is not taken."""
@@ -34,6 +36,8 @@ class Shape:
         strong: whether its checksum may be believed against another type's label.
         judge: gives the verdict on a candidate; `check` of the type where None.
         narrow: whether trailing groups may be cut off until the verdict is not a failure.
+        needs: literals one of which a text must hold; the whole text is searched then. Where empty, only
+            the surroundings of digits are searched.
     """
 
     rule: str
@@ -43,6 +47,7 @@ class Shape:
     strong: bool = False
     judge: Callable[[str], Verdict] | None = None
     narrow: bool = False
+    needs: tuple[str, ...] = ()
 
     def verdict(self, value: str) -> Verdict:
         """Judge one candidate."""
@@ -61,13 +66,19 @@ def _starts(first: str, not_after: str = _ALNUM) -> str:
     return rf"{first}(?<![{not_after}]{first})(?<![0-9][-.]{first})"
 
 
+def _resident(value: str) -> Verdict:
+    return resident_id(compact(value)) or Verdict(False)
+
+
 _GROUPS = re.compile(r"[0-9]+")
 
 
 def _evenly_grouped(value: str) -> bool:
-    """Groups of three digits and more, as people write; not single digits of a row of numbers."""
+    """Groups of three digits and more, as people write; not a decimal, nor a row of small numbers."""
     groups = _GROUPS.findall(value)
-    return len(groups) == 1 or all(len(group) >= 2 for group in groups) and len(groups[-1]) >= 3
+    if len(groups) > 1 and groups[0] in ("86", "0086"):
+        groups = groups[1:]
+    return min(map(len, groups)) >= 3
 
 
 def _mobile(value: str) -> Verdict:
@@ -150,9 +161,10 @@ def _shape(
     strong: bool = False,
     judge: Callable[[str], Verdict] | None = None,
     narrow: bool = False,
+    needs: tuple[str, ...] = (),
     flags: int = 0,
 ) -> Shape:
-    return Shape(rule, type, re.compile(pattern, flags), alone, strong, judge, narrow)
+    return Shape(rule, type, re.compile(pattern, flags), alone, strong, judge, narrow, needs)
 
 
 _EXTENSION = r"(?:[ ,]{0,2}(?:ext\.?|extension|x|转|分机|-)[ :.]{0,2}[0-9]{1,5}(?![0-9]))?"
@@ -171,9 +183,8 @@ PHONES = (
         "cn_landline",
         "PHONE_NUMBER",
         _starts(r"[(0]", _ALNUM + "+")
-        + r"(?:(?<=\()0[1-9][0-9]{1,2}\)[ -]?|(?<=0)[1-9][0-9]{1,2}[ -])[2-9][0-9]{2,3}[ -]?[0-9]{4}"
-        + _EXTENSION
-        + _END,
+        + r"(?:(?:(?<=\()0[1-9][0-9]{1,2}\)[ -]?|(?<=0)[1-9][0-9]{1,2}[ -])[1-9][0-9]{2,3}[ -]?[0-9]{4}"
+        r"|(?<=0)(?:10|2[0-57-9])[2-8][0-9]{7}|(?<=0)[3-9][0-9]{2}[1-9][0-9]{6,7})" + _EXTENSION + _END,
         judge=_public,
     ),
     _shape(
@@ -188,8 +199,8 @@ PHONES = (
     _shape(
         "north_american",
         "PHONE_NUMBER",
-        _starts(r"[(1-9]", _ALNUM + "+")
-        + r"(?:(?<=\()[2-9][0-9]{2}\)[ .-]?|(?<=1)[ .-]\(?[2-9][0-9]{2}\)?[ .-]|(?<=[2-9])[0-9]{2}[.-])"
+        _starts(r"[(0-9]", _ALNUM + "+")
+        + r"(?:(?<=\()[2-9][0-9]{2}\)[ .-]?|(?:(?<=1)|(?<=0)01)[ .-]\(?[2-9][0-9]{2}\)?[ .-]|(?<=[2-9])[0-9]{2}[.-])"
         + r"[2-9][0-9]{2}[ .-][0-9]{4}"
         + _EXTENSION
         + _END,
@@ -210,8 +221,9 @@ IDENTITIES = (
         "NATIONAL_ID_NUMBER",
         _starts("[1-9]") + rf"(?:{GAP}[0-9]){{16}}{GAP}[0-9Xx]" + r"(?![0-9A-Za-z])",
         strong=True,
+        judge=_resident,
     ),
-    _shape("cn_resident_id_15", "NATIONAL_ID_NUMBER", _starts("[1-8]") + r"[0-9]{14}" + _END, "never"),
+    _shape("cn_resident_id_15", "NATIONAL_ID_NUMBER", _starts("[1-8]") + r"[0-9]{14}" + _END, "never", judge=_resident),
     _shape(
         "cn_resident_id_masked",
         "NATIONAL_ID_NUMBER",
@@ -273,7 +285,7 @@ MONEY = (
     _shape("eth", "PAYMENT_ACCOUNT", r"0(?<![0-9A-Za-z]0)x[0-9a-fA-F]{40}(?![0-9A-Za-z])", strong=True),
     _shape("bech32", "PAYMENT_ACCOUNT", _starts("[bBlL]") + r"(?:[cC]|[tT][cC])1[0-9A-Za-z]{20,87}" + _END, "checksum", strong=True),
     _shape("base58", "PAYMENT_ACCOUNT", _starts("[13LMDT]") + r"[1-9A-HJ-NP-Za-km-z]{25,34}" + _END, "checksum", strong=True),
-    _shape("uscc", "ORG_REGISTRATION_NUMBER", _starts("[0-9ANY]") + r"[0-9A-HJ-NPQRTUWXY](?:[ -]?[0-9]){6}(?:[ -]?[0-9A-HJ-NPQRTUWXY]){10}" + _END, "checksum", strong=True),
+    _shape("uscc", "ORG_REGISTRATION_NUMBER", _starts("[0-9ANYany]") + r"[0-9A-HJ-NPQRTUWXY](?:[ -]?[0-9]){6}(?:[ -]?[0-9A-HJ-NPQRTUWXY]){10}" + _END, "checksum", strong=True, flags=re.IGNORECASE),
     _shape("lei", "ORG_REGISTRATION_NUMBER", _starts("[0-9A-Z]") + r"[0-9A-Z]{17}[0-9]{2}" + _END, "checksum", strong=True),
 )  # fmt: skip
 
@@ -318,6 +330,7 @@ THINGS = (
         "DATE_OF_BIRTH",
         r"[0-9一二](?<![0-9A-Za-z][0-9一二])(?:[0-9]{3}|[0-9]|[〇零○一二三四五六七八九]{3}) ?年[0-9一二三四五六七八九十初底月日号 ]{0,12}"
         r"(?=出生|生(?![产成活效日涯病气育存理物态长动意命词字肖前后还]))",
+        needs=("生",),
     ),
 )  # fmt: skip
 
@@ -333,9 +346,11 @@ SECRETS = (
     _shape(
         "private_key",
         "CREDENTIAL",
-        r"-----BEGIN [A-Z ]{0,24}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s:,-]{0,8000}?-----END [A-Z ]{0,24}PRIVATE KEY-----)?",
+        r"-----BEGIN [A-Z ]{0,24}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s:,-]{0,8000}?-----END [A-Z ]{0,24}PRIVATE KEY-----"
+        r"|(?:\s{1,4}[A-Za-z0-9+/=]{40,128}){1,200})",
+        needs=("-----BEGIN",),
     ),
-    _shape("url_password", "CREDENTIAL", r"://[^\s:@/]{1,64}:(?P<value>[^\s@/]{3,64})@"),
+    _shape("url_password", "CREDENTIAL", r"://[^\s:@/]{1,64}:(?P<value>[^\s@/]{3,64})@", needs=("://",)),
 )
 
 OPTIONAL = (
@@ -345,6 +360,7 @@ OPTIONAL = (
         r"[hHfFwW](?<![0-9A-Za-z][hHfFwW])(?:(?:(?<=[hH])ttps?|(?<=[fF])tp|(?<=[wW])ss?)://|(?<=[wW])ww\.)"
         r"[!-~]{3,2000}(?<![.,;:!?'\")\]}>])",
         flags=re.IGNORECASE,
+        needs=("://", "www.", "WWW."),
     ),
     _shape(
         "date",
@@ -352,6 +368,7 @@ OPTIONAL = (
         rf"(?<![0-9A-Za-z]){DATE}(?:[ T]?[0-9]{{1,2}}:[0-9]{{2}}(?::[0-9]{{2}})?)?(?![0-9A-Za-z])",
         judge=_date,
         flags=re.IGNORECASE,
+        needs=("",),
     ),
 )
 """Recognisers that run only where their type is asked for: what they mark contains other entities."""

@@ -21,8 +21,8 @@ def ask(opener: Opener, splits: Sequence[Split], detectors: Detectors) -> Kept:
     """Open the detector, ask it about every sampled document, close it.
 
     Returns:
-        The predictions, and the facts of the pass: engine, date (UTC), seconds, documents, characters and
-        tokens a second. Starting the engine is timed apart.
+        The predictions, and the facts of the pass: engine, the types that each system knows, date (UTC),
+        seconds, documents, characters and tokens a second. Starting the engine is timed apart.
     """
     began = time.monotonic()
     detector = opener()
@@ -43,6 +43,7 @@ def ask(opener: Opener, splits: Sequence[Split], detectors: Detectors) -> Kept:
     seconds = max(ended - loaded, 1e-9)
     facts: dict[str, Any] = {
         "engine": detector.engine,
+        "types": {name: list(detector.types_of(name)) for name in predictions.systems_of(detectors)},
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "load_seconds": round(loaded - began, 2),
         "seconds": round(seconds, 4),

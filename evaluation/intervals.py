@@ -4,6 +4,10 @@ Every rate of a report is a ratio of two sums over documents (F1 is ``2 * correc
 one resampling of the documents gives the interval of all of them. The document is the unit, because the spans
 of one document are not independent. Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993),
 chapter 13.
+
+Where every document agrees, resampling sees no spread, and an interval from 100 % to 100 % would claim a
+certainty that sixteen documents cannot give: there the exact interval of Clopper and Pearson (Biometrika 26,
+1934) over documents takes its place. Where fewer than `MIN_DOCUMENTS` speak, no interval is given.
 """
 
 from __future__ import annotations
@@ -18,16 +22,26 @@ from numpy.typing import NDArray
 Column = NDArray[np.float32]
 """One number per document; whole numbers below 2**24 are exact."""
 
+MIN_DOCUMENTS = 10
+"""Fewest documents with something to measure from which a resampled interval means anything."""
+
 _BLOCK_CELLS = 12_000_000
 """Most cells of a temporary array (float32: 48 MB)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A rate: sum of `numerator` over sum of `denominator`, both of one number per document."""
+    """A rate: sum of `numerator` over sum of `denominator`, both of one number per document.
+
+    Attributes:
+        numerator: what is counted, per document.
+        denominator: what it is a part of, or what it is measured against.
+        is_share: whether the rate lies between 0 and 1; false for such as alarms per 1,000 characters.
+    """
 
     numerator: Column
     denominator: Column
+    is_share: bool = True
 
     @property
     def value(self) -> float | None:
@@ -90,8 +104,14 @@ def estimates(ratios: Sequence[Ratio], num_resamples: int, seed: int) -> list[Es
 
 
 def _estimate(ratio: Ratio, rates: NDArray[np.float64]) -> Estimate:
+    value, num_documents = ratio.value, int(np.count_nonzero(ratio.denominator))
     defined = rates[~np.isnan(rates)]
-    if ratio.value is None or not len(defined):
-        return Estimate(ratio.value)
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return Estimate(ratio.value, float(low), float(high))
+    if value is None or not len(defined):
+        return Estimate(value)
+    low, high = (float(bound) for bound in np.percentile(defined, [2.5, 97.5]))
+    if low == high and ratio.is_share and value in (0.0, 1.0):
+        bound = 0.025 ** (1 / num_documents)
+        return Estimate(value, bound, 1.0) if value else Estimate(value, 0.0, 1.0 - bound)
+    if low == high or num_documents < MIN_DOCUMENTS:
+        return Estimate(value)
+    return Estimate(value, low, high)

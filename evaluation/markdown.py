@@ -112,7 +112,9 @@ def _split(name: str, split: Mapping[str, Any]) -> list[str]:
     lines += ["### Leakage", "", *_leakage(split["systems"]), ""]
     lines += ["### False alarms", "", *_alarms(split["systems"]), ""]
     lines += [f"### Errors ({system})", "", *_errors(part), ""]
-    return [*lines, "### Answers of the model", "", *_answers(split["answers"]), ""]
+    if split["answers"]["num_answers"]:
+        lines += ["### Answers of the model", "", *_answers(split["answers"]), ""]
+    return lines
 
 
 def _modes(systems: Mapping[str, Any]) -> list[str]:

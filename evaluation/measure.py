@@ -12,8 +12,9 @@ from configs.atomic import writing
 from configs.errors import StageError
 from configs.stage import Stage
 from data_pipeline.readers.files import Refusal
-from evaluation import asking, gold, markdown, predictions, provenance, report
+from evaluation import asking, errors, gold, markdown, page, predictions, provenance, report
 from evaluation.asking import Opener
+from evaluation.errors import Example
 from evaluation.gold import GoldSet
 from evaluation.predictions import FILE, META, Kept
 from evaluation.recipe import EvalConfig, SplitConfig
@@ -23,7 +24,7 @@ from pii.taxonomy import Taxonomy, shipped
 
 logger = logging.getLogger(__name__)
 
-REPORT, PAGE, REFUSED = "report.json", "report.md", "refused.jsonl"
+REPORT, PAGE, HTML, REFUSED = "report.json", "report.md", "report.html", "refused.jsonl"
 
 
 def read_splits(config: EvalConfig, taxonomy: Taxonomy) -> tuple[list[Split], list[str]]:
@@ -104,8 +105,8 @@ def evaluate(config: EvalConfig, opener: Opener) -> dict[str, Any]:
     stage.begin()
     kept = _predictions(config, splits, predictions.key(inputs), opener)
     made = report.build(config, taxonomy, splits, absent, kept, model)
-    _write(config.output, made, splits)
-    stage.finish([REPORT, PAGE, REFUSED, FILE, META], {"failures": report.failures(made)})
+    _write(config, made, splits, kept)
+    stage.finish([REPORT, PAGE, HTML, REFUSED, FILE, META], {"failures": report.failures(made)})
     return made
 
 
@@ -130,12 +131,26 @@ def _predictions(config: EvalConfig, splits: Sequence[Split], key: str, opener: 
     return kept
 
 
-def _write(folder: Path, made: Mapping[str, Any], splits: Sequence[Split]) -> None:
+def _examples(config: EvalConfig, splits: Sequence[Split], kept: Kept) -> dict[str, list[Example]]:
+    """Documents with errors of each split's first system, where the recipe asks to show texts."""
+    if not config.num_examples:
+        return {}
+    system = next(iter(kept.facts["types"]))
+    return {
+        split.name: errors.examples(report.cases_of(split, kept.predictions, system), config.num_examples)
+        for split in splits
+    }
+
+
+def _write(config: EvalConfig, made: Mapping[str, Any], splits: Sequence[Split], kept: Kept) -> None:
+    folder = config.output
     with writing(folder / REPORT) as file:
         json.dump(made, file, ensure_ascii=False, indent=2)
         file.write("\n")
     with writing(folder / PAGE) as file:
         file.write(markdown.render(made))
+    with writing(folder / HTML) as file:
+        file.write(page.render(made, _examples(config, splits, kept)))
     with writing(folder / REFUSED) as file:
         for split in splits:
             for refusal in split.gold.refused:

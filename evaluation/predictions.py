@@ -25,7 +25,7 @@ from serving.model_detector import AnswerFacts
 FILE = "predictions.jsonl"
 META = "predictions.meta.json"
 
-SYSTEMS = ("merged", "model", "patterns")
+SYSTEMS: tuple[Detectors, ...] = ("merged", "model", "patterns")
 """Who is measured: what serving returns, the model alone, the patterns alone; all from one pass."""
 
 
@@ -111,6 +111,11 @@ def _span(row: Sequence[Any]) -> Span:
     return Span(row[0], row[1], row[2], score=row[3] if len(row) > 3 else None)
 
 
+def systems_of(detectors: Detectors) -> tuple[Detectors, ...]:
+    """Who can be measured: all three where both look, otherwise the one that looks."""
+    return SYSTEMS if detectors == "merged" else (detectors,)
+
+
 def from_extraction(split: str, row: int, extraction: Extraction, detectors: Detectors) -> Prediction:
     """Take the facts of an extraction.
 
@@ -125,11 +130,10 @@ def from_extraction(split: str, row: int, extraction: Extraction, detectors: Det
         "model": extraction.model_spans,
         "patterns": extraction.pattern_spans,
     }
-    asked = SYSTEMS if detectors == "merged" else (detectors,)
     return Prediction(
         split=split,
         row=row,
-        spans={name: every[name] for name in asked},
+        spans={name: every[name] for name in systems_of(detectors)},
         truncated=extraction.truncated,
         num_windows=extraction.num_windows,
         num_ungrounded=extraction.num_ungrounded,

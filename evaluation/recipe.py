@@ -54,5 +54,8 @@ class EvalConfig(StrictConfig):
     """Resamples of the bootstrap behind every interval; 0: no intervals."""
     crosscheck_documents: int = Field(default=2000, ge=1)
     """Most documents per system that seqeval scores again; it is slow on long sets."""
+    num_examples: int = Field(default=0, ge=0)
+    """Documents with errors, per split, that ``report.html`` shows in their text. 0: none, for texts are
+    private; set it only for data that may be shown."""
     thresholds: tuple[ThresholdConfig, ...] = ()
     """What the report has to reach; empty: nothing."""

@@ -7,7 +7,7 @@ changes `SCHEMA_VERSION`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from configs.errors import ConfigError
 from evaluation import crosscheck, provenance, scoring
 from evaluation.gold import GoldDocument, GoldSet
 from evaluation.metrics import Case
-from evaluation.predictions import SYSTEMS, Kept, Prediction
+from evaluation.predictions import Kept, Prediction
 from evaluation.recipe import EvalConfig, ThresholdConfig
 from pii.taxonomy import Taxonomy
 
@@ -46,18 +46,13 @@ def build(
     model: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Score every split and put the report together."""
-    by_split: dict[str, list[Prediction]] = {}
-    for prediction in kept.predictions:
-        by_split.setdefault(prediction.split, []).append(prediction)
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "made": dict(kept.facts) | provenance.environment(),
         "model": dict(model) if model else None,
         "detectors": config.extractor.detectors,
         "absent_splits": list(absent),
-        "splits": {
-            split.name: _split(config, taxonomy, split, by_split.get(split.name, [])) for split in splits
-        },
+        "splits": {split.name: _split(config, taxonomy, split, kept) for split in splits},
     }
     report["gaps"] = gaps(report)
     report["thresholds"] = [judge(report, threshold) for threshold in config.thresholds]
@@ -65,36 +60,51 @@ def build(
     return report
 
 
-def _split(
-    config: EvalConfig, taxonomy: Taxonomy, split: Split, predictions: Sequence[Prediction]
-) -> dict[str, Any]:
-    documents = {entry.row: entry.document for entry in split.sampled}
-    ordered = sorted(predictions, key=lambda p: p.row)
-    systems = {}
-    for name in SYSTEMS:
-        if ordered and name in ordered[0].spans:
-            cases = [Case(documents[p.row], p.spans[name]) for p in ordered]
-            systems[name] = scoring.score(
-                cases,
-                taxonomy,
-                iou_thresholds=config.iou_thresholds,
-                num_resamples=config.num_resamples,
-                seed=config.seed,
-            )
-            systems[name]["crosscheck"] = crosscheck.check(cases, taxonomy, config.crosscheck_documents)
+def _split(config: EvalConfig, taxonomy: Taxonomy, split: Split, kept: Kept) -> dict[str, Any]:
+    documents = [entry.document for entry in split.sampled]
     return {
         **provenance.data_facts(split.file, split.sha256),
         "card": split.card,
         "source": split.gold.facts,
-        "num_documents": len(split.sampled),
+        "num_documents": len(documents),
         "num_available": len(split.gold.documents),
         "num_refused": len(split.gold.refused),
         "refused": dict(Counter(refusal.reason for refusal in split.gold.refused)),
-        "num_spans": sum(len(d.spans) for d in documents.values()),
-        "num_chars": sum(len(d.text) for d in documents.values()),
-        "answers": answer_facts(ordered),
-        "systems": systems,
+        "num_spans": sum(len(document.spans) for document in documents),
+        "num_chars": sum(len(document.text) for document in documents),
+        "answers": answer_facts([p for p in kept.predictions if p.split == split.name]),
+        "systems": {
+            system: _system(config, taxonomy, cases_of(split, kept.predictions, system), known)
+            for system, known in kept.facts["types"].items()
+        },
     }
+
+
+def cases_of(split: Split, predictions: Iterable[Prediction], system: str) -> list[Case]:
+    """The sampled documents with what one system said of them, in the split's order."""
+    said = {prediction.row: prediction for prediction in predictions if prediction.split == split.name}
+    return [Case(entry.document, said[entry.row].spans[system]) for entry in split.sampled]
+
+
+def _system(
+    config: EvalConfig, taxonomy: Taxonomy, cases: Sequence[Case], known: Sequence[str]
+) -> dict[str, Any]:
+    scored = scoring.score(
+        cases,
+        taxonomy,
+        iou_thresholds=config.iou_thresholds,
+        num_resamples=config.num_resamples,
+        seed=config.seed,
+    )
+    scored["crosscheck"] = crosscheck.check(cases, taxonomy, config.crosscheck_documents)
+    scored["unsupported"] = _unsupported(cases, known)
+    return scored
+
+
+def _unsupported(cases: Sequence[Case], known: Sequence[str]) -> dict[str, int]:
+    """Gold spans of types that a system does not know at all: they count as missed, and are named."""
+    counts = Counter(span.type for case in cases for span in case.document.spans)
+    return {name: count for name, count in sorted(counts.items()) if name not in known}
 
 
 def answer_facts(predictions: Sequence[Prediction]) -> dict[str, Any]:
@@ -185,6 +195,9 @@ def notes(report: Mapping[str, Any]) -> list[str]:
                 f"{name}: {answers['num_truncated_chars']} characters had no complete answer of the model."
             )
         for system, part in split["systems"].items():
+            if part["unsupported"]:
+                listed = ", ".join(f"{kind} ({count})" for kind, count in part["unsupported"].items())
+                written.append(f"{name}, {system}: does not know {listed}; these count as missed.")
             if not part["crosscheck"]["agrees"]:
                 written.append(f"{name}, {system}: seqeval does NOT confirm the strict numbers.")
         model = report["model"]

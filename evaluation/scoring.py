@@ -130,8 +130,8 @@ def _add_false_alarms(sheet: _Sheet, tables: Tables) -> None:
     part = sheet.at("false_alarms")
     part["num_alarms"] = int(alarms.sum())
     part["num_free_documents"] = int(free.sum())
-    sheet.rate(part, "per_1000_characters", Ratio(1000 * alarms, tables.num_chars))
-    sheet.rate(part, "per_free_document", Ratio(alarms * free, free))
+    sheet.rate(part, "per_1000_characters", Ratio(1000 * alarms, tables.num_chars, is_share=False))
+    sheet.rate(part, "per_free_document", Ratio(alarms * free, free, is_share=False))
     sheet.rate(part, "free_documents_with_alarm", Ratio((alarms > 0) * free, free))
 
 
@@ -178,4 +178,5 @@ def _add_slices(sheet: _Sheet, tables: Tables, cases: Sequence[Case]) -> None:
         for rate, ratio in strict.rates(rows).items():
             sheet.rate(part, rate, ratio)
         sheet.rate(part, "leaked_characters", Ratio(leaked * rows, gold * rows))
-        sheet.rate(part, "alarms_per_1000_characters", Ratio(1000 * alarms * rows, tables.num_chars * rows))
+        per_1000 = Ratio(1000 * alarms * rows, tables.num_chars * rows, is_share=False)
+        sheet.rate(part, "alarms_per_1000_characters", per_1000)

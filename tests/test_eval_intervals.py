@@ -48,6 +48,26 @@ def test_the_interval_of_a_share_is_that_of_the_textbook():
     assert estimate.high == pytest.approx(0.5 + 1.96 * 0.0158, abs=0.003)
 
 
+def test_where_all_documents_agree_the_interval_is_still_honest():
+    # Sixteen of sixteen: Clopper and Pearson's lower bound is 0.025 ** (1 / 16) = 79.4 %.
+    (perfect, never) = estimates([ratio(np.ones(16), np.ones(16)), ratio(np.zeros(16), np.ones(16))], 100, 0)
+    assert (perfect.low, perfect.high) == (pytest.approx(0.794, abs=0.001), 1)
+    assert (never.low, never.high) == (0, pytest.approx(0.206, abs=0.001))
+
+
+def test_too_few_documents_give_no_interval():
+    denominator = np.r_[np.ones(9), np.zeros(50)]
+    (few,) = estimates([ratio(np.arange(59) % 2 * denominator, denominator)], 200, 0)
+    assert few.value is not None
+    assert few.low is None
+
+
+def test_a_rate_that_is_no_share_has_no_bound_at_one():
+    alarms = Ratio(np.zeros(20, dtype=np.float32), np.full(20, 100, dtype=np.float32), is_share=False)
+    (estimate,) = estimates([alarms], 100, 0)
+    assert (estimate.value, estimate.high) == (0, None)
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say():
     generator, covered = np.random.default_rng(1), 0
     for trial in range(200):

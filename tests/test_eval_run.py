@@ -136,7 +136,10 @@ def test_what_the_detector_cannot_say_is_missed_and_not_an_error(tmp_path):
     fake = Fake()
     made = evaluate(recipe(tmp_path), fake)
     assert fake.asked == []
-    assert made["splits"]["test"]["systems"]["merged"]["strict"]["counts"]["missed"] == 1
+    merged = made["splits"]["test"]["systems"]["merged"]
+    assert merged["strict"]["counts"]["missed"] == 1
+    assert merged["unsupported"] == {"LOCATION": 1}
+    assert any("does not know LOCATION (1)" in note for note in made["notes"])
 
 
 def test_answers_truncation_and_grounding_are_counted(config):

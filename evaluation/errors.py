@@ -1,0 +1,89 @@
+"""The error browser's material: documents where detector and gold differ, cut into marked pieces.
+
+It holds text. It is made only where a recipe asks for it, for data that may be shown.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evaluation import matching
+from evaluation.metrics import Case, error_kind
+from pii.spans import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of characters with the same marks; `gold` and `predicted` are types, empty for none."""
+
+    text: str
+    gold: str
+    predicted: str
+
+    def __repr__(self) -> str:
+        return f"Piece(num_chars={len(self.text)}, gold={self.gold!r}, predicted={self.predicted!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One document with at least one error.
+
+    Attributes:
+        id: of the document.
+        pieces: the whole text, in order.
+        kinds: kinds of error in it, sorted.
+        types: entity types that its errors are about, sorted.
+    """
+
+    id: str
+    pieces: tuple[Piece, ...]
+    kinds: tuple[str, ...]
+    types: tuple[str, ...]
+
+
+def pieces(text: str, gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[Piece, ...]:
+    """Cut a text at every end of a span; joined, the pieces are the text."""
+    cuts = sorted({0, len(text), *(end for span in (*gold, *predicted) for end in (span.start, span.end))})
+    return tuple(
+        Piece(text[start:end], _type_at(gold, start), _type_at(predicted, start))
+        for start, end in itertools.pairwise(cuts)
+    )
+
+
+def _type_at(spans: Sequence[Span], position: int) -> str:
+    return next((span.type for span in spans if span.start <= position < span.end), "")
+
+
+def examples(cases: Iterable[Case], limit: int) -> list[Example]:
+    """The first `limit` documents that hold an error."""
+    found: list[Example] = []
+    for case in cases:
+        if len(found) == limit:
+            break
+        kinds, types = _faults(case)
+        if kinds:
+            cut = pieces(case.document.text, case.document.spans, case.predicted)
+            found.append(Example(case.document.id, cut, tuple(sorted(kinds)), tuple(sorted(types))))
+    return found
+
+
+def _faults(case: Case) -> tuple[set[str], set[str]]:
+    kinds: set[str] = set()
+    types: set[str] = set()
+    for component in matching.components(case.document.spans, case.predicted):
+        paired = matching.pairs(component, matching.LIKENESS)
+        for gold, predicted, _ in paired:
+            if (kind := error_kind(gold, predicted)) != "correct":
+                kinds.add(kind)
+                types |= {gold.type, predicted.type}
+        for kind, spans, partners in (
+            ("missed", component.gold, [gold for gold, _, _ in paired]),
+            ("spurious", component.predicted, [predicted for _, predicted, _ in paired]),
+        ):
+            alone = [span for span in spans if span not in partners]
+            if alone:
+                kinds.add(kind)
+                types |= {span.type for span in alone}
+    return kinds, types

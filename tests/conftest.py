@@ -52,3 +52,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with random weights and windows of 120 characters: whatever holds for it, the code ensures."""
+    from training.bare import write_untrained
+
+    folder = tmp_path_factory.mktemp("models") / "untrained"
+    texts = ["我叫张三，电话13800138000。", "My name is John Smith, call +1 415 555 2671.", "<|im_end|>"] * 3
+    write_untrained(folder, vocab_texts=texts, window_chars=120, window_margin=20)
+    return folder

@@ -116,13 +116,21 @@ def gather(windows: Sequence[Window], found: Sequence[Sequence[Span]]) -> list[S
 
 
 def _continued(span: Span, index: int, windows: Sequence[Window], everywhere: Sequence[list[Span]]) -> Span:
-    """The span of window ``index`` with the parts of it that the following windows show."""
+    """The span of window ``index`` with the parts of it that the following windows show.
+
+    A span is followed as long as it reaches the end of what was seen of it. Windows that were halved may
+    show less than the one before them; those are passed over.
+    """
+    seen = windows[index].end
     for following in range(index + 1, len(windows)):
-        if span.end != windows[following - 1].end:
+        window = windows[following]
+        if span.end != seen or window.start > seen:
             break
-        begin = max(windows[following].start, span.start)
+        if window.end <= seen:
+            continue
+        begin = max(window.start, span.start)
         ends = [p.end for p in everywhere[following] if p.type == span.type and p.start == begin]
         if not ends:
             break
-        span = replace(span, end=max(span.end, *ends))
+        span, seen = replace(span, end=max(span.end, *ends)), window.end
     return span

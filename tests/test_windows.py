@@ -11,6 +11,8 @@ from pii.spans import Document, Span
 from pii.windows import Window, cut, gather, halves, localise
 from tests.strategies import documents, texts
 
+NAME, PHONE = "PERSON_NAME", "PHONE_NUMBER"
+
 long_texts = st.lists(texts | st.sampled_from(["。", "\n\n", ". ", "，", "a" * 20]), max_size=8).map("".join)
 
 
@@ -111,6 +113,18 @@ def test_windows_that_were_halved_bring_back_the_gold_too(
     assert tuple(gather(windows, found)) == document.spans
 
 
+def test_a_halved_window_that_shows_less_than_the_one_before_it_is_passed_over() -> None:
+    """Its context shrinks, so that the window before it may reach further into the text."""
+    windows = [
+        Window(0, 14, 0, 9),
+        Window(4, 12, 9, 11),
+        Window(10, 13, 11, 12),
+        Window(11, 19, 12, 19),
+    ]
+    gold = [Span(8, 15, NAME)]
+    assert gather(windows, [localise(gold, window) for window in windows]) == gold
+
+
 @given(long_texts, sizes())
 def test_halves_tile_the_core_get_shorter_and_come_to_an_end(text: str, size: tuple[int, int]) -> None:
     open_windows = cut(text, *size)
@@ -130,7 +144,6 @@ def test_halves_tile_the_core_get_shorter_and_come_to_an_end(text: str, size: tu
     assert len(whole) == len(text)
 
 
-NAME, PHONE = "PERSON_NAME", "PHONE_NUMBER"
 TWO = [Window(0, 12, 0, 10), Window(8, 20, 10, 20)]
 
 

@@ -84,6 +84,10 @@ _MASKS = frozenset("＊●✱∗×✕■█")
 """What people type for a hidden digit besides ``*``."""
 
 
+_CLAUSE_MARKS = frozenset("，；！？")
+"""They end a clause and no value, unlike their ASCII forms, which stand inside URLs and passwords."""
+
+
 class _Plain(dict[int, int]):
     """Code point → plain code point, one to one, worked out when first met (for `str.translate`)."""
 
@@ -99,6 +103,8 @@ class _Plain(dict[int, int]):
             return ord("·")
         if char in _MASKS:
             return ord("*")
+        if char in _CLAUSE_MARKS:
+            return ord(char)
         category = unicodedata.category(char)
         if category == "Nd":
             return ord("0") + unicodedata.digit(char)

@@ -16,6 +16,7 @@ _US_SSN = re.compile(r"[0-9]{3}([- ])[0-9]{2}\1[0-9]{4}")
 
 
 def _national(value: str) -> Verdict:
+    """Identity numbers of China, Hong Kong, Macau, Taiwan and the registers of other countries."""
     if _US_SSN.fullmatch(written := plain(value)):
         return Verdict(None if ssn.is_valid(written) else False, "us_ssn")
     number = compact(value)
@@ -29,22 +30,26 @@ def _national(value: str) -> Verdict:
 
 
 def _social_insurance(value: str) -> Verdict:
+    """The resident identity number in mainland China; Canada, the United Kingdom, France, Switzerland, Austria."""
     number = compact(value)
     chinese_number = chinese.resident_id(number, "cn_social_insurance")
     return chinese_number or registers.look_up(number, registers.SOCIAL_INSURANCE)
 
 
 def _tax(value: str) -> Verdict:
+    """Personal tax numbers: the resident identity number in mainland China, ITIN, and other countries."""
     number = compact(value)
     return chinese.resident_id(number, "cn_tax_id") or registers.look_up(number, registers.TAX)
 
 
 def _organisation(value: str) -> Verdict:
+    """Unified social credit code (GB 32100-2015, mod 31), LEI, EIN, UEN, VAT and others."""
     number = compact(value)
     return chinese.credit_code(number) or registers.look_up(number, registers.ORGANISATION)
 
 
 def _payment(value: str) -> Verdict:
+    """Crypto wallets (Base58Check, Bech32, EIP-55), or the e-mail address, phone or name of an account."""
     if verdict := wallet(plain(value)):
         return verdict
     for check_one in (contact.email, contact.phone, contact.username):

@@ -14,7 +14,8 @@ _DOMAIN = re.compile(
     r"@(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9]{2,59})"
     r"(?![A-Za-z0-9@]|-[A-Za-z0-9]|\.[A-Za-z0-9])|[\u4e00-\u9fffA-Za-z0-9-]{1,20}\.(?:中国|公司|网络|在线))"
 )
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u00c0-\u024f-]")
+# RFC 5321 allows more marks; in running text and code they belong to what stands around the address.
+_LOCAL = re.compile(r"[A-Za-z0-9._%+\u00c0-\u024f-]")
 _MAX_LOCAL = 64
 
 _PLACEHOLDER = re.compile(

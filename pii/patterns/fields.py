@@ -122,7 +122,7 @@ FIELDS = (
     _field(
         "GEO_COORDINATE",
         "coordinate_after_label",
-        rf"{_NUMBER}(?:[, ]{{1,2}}{_NUMBER})?(?![0-9A-Za-z]|\.[0-9])",
+        rf"{_NUMBER}(?:[, ，]{{1,2}}{_NUMBER})?(?![0-9A-Za-z]|\.[0-9])",
         2,
     ),
     _field("DATE_OF_BIRTH", "birth_after_label", rf"(?i:{DATE})(?![0-9A-Za-z])", 0),
@@ -135,6 +135,6 @@ FIELDS = (
         r"[0-9](?:[ -]?[0-9]){2,7}(?![0-9A-Za-z@]|[-.!#$%^&*_][0-9A-Za-z])",
         3,
     ),
-    _field("CREDENTIAL", "secret_after_label", r"[!-~]{4,128}(?<![.,;:!?'\"`)\]}>])", 0),
+    _field("CREDENTIAL", "secret_after_label", r"[!-~]{4,128}(?<![.,;:?'\"`)\]}>])", 0),
 )
 """The forms of a type are tried in the order of the table; the first that fits is taken."""

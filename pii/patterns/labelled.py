@@ -19,7 +19,7 @@ _FILLER = (
     r"|(?:id|no|num|number|is|was|are|at|of|to|now|here|on|set|in|ending)(?![a-z])\.?"
 )
 _JOIN = re.compile(
-    r"[ \t]{0,3}(?:\([^()\n0-9]{1,16}\)[ \t]{0,3})?"
+    r"\.?[ \t]{0,3}(?:\([^()\n0-9]{1,16}\)[ \t]{0,3})?"
     rf"(?:(?:{_FILLER})[ \t]{{0,3}}){{0,5}}(?:\r?\n[ \t]{{0,4}})?"
 )
 _ASSIGNS = re.compile(r"[:=]|是|为|叫|->|→|[\"“「『]")

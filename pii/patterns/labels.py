@@ -149,4 +149,4 @@ class Labels:
 
 
 # A sentence or paragraph ends between a label and the value: the label is not about it.
-_PARTED = re.compile(r"[。！!？?;]|\n[ \t]*\n|[.] ")
+_PARTED = re.compile(r"[。！!？?;；]|\n[ \t]*\n|[.] ")

@@ -2,49 +2,78 @@
 
 from __future__ import annotations
 
+import math
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from evaluation import predictions
-from evaluation.predictions import Detector, Kept
+from evaluation.gold import GoldDocument
+from evaluation.predictions import Detector, Kept, Prediction
+from evaluation.recipe import EvalConfig
 from evaluation.report import Split
-from serving.extractor import Detectors
 
 Opener = Callable[[], Detector]
 """Starts the detector; called only where predictions have to be made."""
 
 
-def ask(opener: Opener, splits: Sequence[Split], detectors: Detectors) -> Kept:
+PART = 64
+"""About how many documents of a split are asked for before the clock is looked at."""
+
+
+def parts(splits: Sequence[Split], seed: int) -> Iterator[tuple[str, list[GoldDocument]]]:
+    """The sampled documents in parts, the splits by turns, each in an order drawn by the seed.
+
+    Wherever the asking ends, what was asked is an even sample of every split.
+    """
+    rounds = max((math.ceil(len(split.sampled) / PART) for split in splits), default=0)
+    shuffled = {}
+    for split in splits:
+        shuffled[split.name] = list(split.sampled)
+        random.Random(seed).shuffle(shuffled[split.name])
+    for turn in range(rounds):
+        for name, documents in shuffled.items():
+            if part := documents[turn::rounds]:
+                yield name, part
+
+
+def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
     """Open the detector, ask it about every sampled document, close it.
 
     Returns:
         The predictions, and the facts of the pass: engine, the types that each system knows, date (UTC),
-        seconds, documents, characters and tokens a second. Starting the engine is timed apart.
+        seconds, documents, characters and tokens a second, and whether the recipe's time budget ended it.
+        Starting the engine is timed apart.
     """
+    detectors = config.extractor.detectors
     began = time.monotonic()
     detector = opener()
     loaded = time.monotonic()
-    made = []
+    made: list[Prediction] = []
+    num_chars, stopped = 0, False
     try:
         total = sum(len(split.sampled) for split in splits)
         with tqdm(total=total, unit="doc", desc="evaluating", mininterval=1.0) as bar:
-            for split in splits:
-                for prediction in predictions.predict(detector, split.name, split.sampled, detectors):
+            for name, documents in parts(splits, config.seed):
+                if made and config.max_minutes and time.monotonic() - loaded > 60 * config.max_minutes:
+                    stopped = True
+                    break
+                for prediction in predictions.predict(detector, name, documents, detectors):
                     made.append(prediction)
                     bar.update()
-        ended = time.monotonic()
+                num_chars += sum(len(entry.document.text) for entry in documents)
+        seconds = max(time.monotonic() - loaded, 1e-9)
     finally:
         detector.close()
-    num_chars = sum(len(entry.document.text) for split in splits for entry in split.sampled)
     num_tokens = sum(answer.num_tokens for prediction in made for answer in prediction.answers)
-    seconds = max(ended - loaded, 1e-9)
     facts: dict[str, Any] = {
         "engine": detector.engine,
         "types": {name: list(detector.types_of(name)) for name in predictions.systems_of(detectors)},
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "stopped_early": stopped,
         "load_seconds": round(loaded - began, 2),
         "seconds": round(seconds, 4),
         "documents_per_second": round(len(made) / seconds, 2),

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from configs.errors import StageError
 from evaluation import gold, markdown, matching, predictions
 from evaluation.gold import GoldDocument
-from evaluation.intervals import resampled_sums
+from evaluation.intervals import BLOCK_CELLS, resampled_sums
 from evaluation.measure import read_report
 from evaluation.metrics import Case, Tally, tabulate
-from evaluation.predictions import Prediction
+from evaluation.predictions import Kept, Prediction
 from pii.taxonomy import shipped
 
 NUM_RESAMPLES = 2000
@@ -37,35 +37,32 @@ def runs(folder_a: Path, folder_b: Path, *, seed: int = 0) -> dict[str, Any]:
     Raises StageError: one is not finished, they were not measured on the same documents, or those are gone.
     """
     reports = [read_report(folder) for folder in (folder_a, folder_b)]
-    said = [_by_split(folder) for folder in (folder_a, folder_b)]
+    kept = [_kept(folder) for folder in (folder_a, folder_b)]
     names = [name for name in reports[0]["splits"] if name in reports[1]["splits"]]
     if not names:
         raise StageError(f"{folder_a} and {folder_b} have no split in common")
     compared: dict[str, Any] = {"a": str(folder_a), "b": str(folder_b), "splits": {}}
     for name in names:
-        splits = [made["splits"][name] for made in reports]
-        documents = _same_documents(name, splits, said)
-        compared["splits"][name] = _split(documents, [part[name] for part in said], seed)
+        said = [one.of(name) for one in kept]
+        documents = _same_documents(name, [made["splits"][name] for made in reports], said)
+        compared["splits"][name] = _split(documents, said, seed)
     return compared
 
 
-def _by_split(folder: Path) -> dict[str, dict[int, Prediction]]:
+def _kept(folder: Path) -> Kept:
     kept = predictions.load(folder)
     if kept is None:
         raise StageError(f"{folder}: no predictions that can be read; run `pii eval` again")
-    found: dict[str, dict[int, Prediction]] = {}
-    for prediction in kept.predictions:
-        found.setdefault(prediction.split, {})[prediction.row] = prediction
-    return found
+    return kept
 
 
 def _same_documents(
-    name: str, splits: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Mapping[int, Prediction]]]
+    name: str, splits: Sequence[Mapping[str, Any]], said: Sequence[Mapping[int, Prediction]]
 ) -> list[GoldDocument]:
     """The gold documents of a split that both runs measured; raises StageError where they differ."""
     if splits[0]["sha256"] != splits[1]["sha256"] or splits[0]["card"] != splits[1]["card"]:
         raise StageError(f"{name}: the two runs were measured on different data")
-    if said[0][name].keys() != said[1][name].keys():
+    if said[0].keys() != said[1].keys():
         raise StageError(
             f"{name}: the two runs were measured on different samples; use the same seed and limit"
         )
@@ -73,7 +70,7 @@ def _same_documents(
     if not file.exists() or gold.content_hash(file) != splits[0]["sha256"]:
         raise StageError(f"{file}: is gone or has changed since the runs were measured")
     read = gold.read(file, shipped(), splits[0]["card"])
-    return [entry for entry in read.documents if entry.row in said[0][name]]
+    return [entry for entry in read.documents if entry.row in said[0]]
 
 
 def _split(
@@ -133,13 +130,14 @@ def difference(a: Counts, b: Counts, seed: int = 0) -> dict[str, float]:
 def _randomised(a: Counts, b: Counts, observed: float, seed: int) -> float:
     """How often swapping the runs document by document makes a difference at least as large."""
     generator = np.random.default_rng(seed)
+    step = max(1, min(NUM_RESAMPLES, BLOCK_CELLS // len(a)))
     larger = 0
-    for _ in range(NUM_RESAMPLES):
-        swapped = generator.random(len(a)) < 0.5
-        moved = (b - a)[swapped].sum(axis=0)
-        one, other = a.sum(axis=0) + moved, b.sum(axis=0) - moved
-        # Sums of whole numbers: what is equal up to rounding counts as reached.
-        larger += abs(float(_f1(other) - _f1(one))) >= observed - 1e-9
+    for first in range(0, NUM_RESAMPLES, step):
+        swapped = generator.random((min(step, NUM_RESAMPLES - first), len(a)), dtype=np.float32) < 0.5
+        moved = swapped.astype(np.float32) @ (b - a)
+        differences = _f1(b.sum(axis=0) - moved) - _f1(a.sum(axis=0) + moved)
+        # What is equal up to rounding counts as reached.
+        larger += int(np.count_nonzero(np.abs(differences) >= observed - 1e-6))
     return (larger + 1) / (NUM_RESAMPLES + 1)
 
 

@@ -25,7 +25,7 @@ Column = NDArray[np.float32]
 MIN_DOCUMENTS = 10
 """Fewest documents with something to measure from which a resampled interval means anything."""
 
-_BLOCK_CELLS = 12_000_000
+BLOCK_CELLS = 12_000_000
 """Most cells of a temporary array (float32: 48 MB)."""
 
 
@@ -77,7 +77,7 @@ def draws(num_documents: int, num_resamples: int, seed: int) -> NDArray[np.float
 def resampled_sums(columns: NDArray[np.float32], num_resamples: int, seed: int) -> NDArray[np.float64]:
     """Sums of each column over each resample: (documents, k) → (resamples, k)."""
     num_documents = columns.shape[0]
-    step = max(1, min(num_resamples, _BLOCK_CELLS // max(1, num_documents)))
+    step = max(1, min(num_resamples, BLOCK_CELLS // max(1, num_documents)))
     blocks = [
         draws(num_documents, min(step, num_resamples - first), seed + first) @ columns
         for first in range(0, num_resamples, step)
@@ -90,7 +90,7 @@ def estimates(ratios: Sequence[Ratio], num_resamples: int, seed: int) -> list[Es
     """The value and interval of each rate; resamples where it is not defined stay out of its interval."""
     if not ratios or not len(ratios[0].numerator) or not num_resamples:
         return [Estimate(ratio.value) for ratio in ratios]
-    width = max(1, _BLOCK_CELLS // (2 * len(ratios[0].numerator)))
+    width = max(1, BLOCK_CELLS // (2 * len(ratios[0].numerator)))
     made: list[Estimate] = []
     for first in range(0, len(ratios), width):
         block = ratios[first : first + width]

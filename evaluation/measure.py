@@ -76,7 +76,7 @@ def made_from(config: EvalConfig, splits: Sequence[Split], model: Mapping[str, A
     sampled = [[split.name, [entry.row for entry in split.sampled]] for split in splits]
     return {
         **{f"data:{split.name}": split.sha256 for split in splits},
-        "sample": predictions.key({"rows": sampled}),
+        "sample": predictions.key({"rows": sampled, "seed": config.seed, "minutes": config.max_minutes}),
         "model": str(model["hash"]) if model else "none",
         "codec": codec.fingerprint(),
         "extractor": predictions.key(config.extractor.model_dump(mode="json")),
@@ -126,7 +126,7 @@ def _predictions(config: EvalConfig, splits: Sequence[Split], key: str, opener: 
     if kept is not None:
         logger.info("predictions of the same model, data and detector are used again")
         return kept
-    kept = asking.ask(opener, splits, config.extractor.detectors)
+    kept = asking.ask(opener, splits, config)
     predictions.save(config.output, key, kept)
     return kept
 
@@ -137,7 +137,7 @@ def _examples(config: EvalConfig, splits: Sequence[Split], kept: Kept) -> dict[s
         return {}
     system = next(iter(kept.facts["types"]))
     return {
-        split.name: errors.examples(report.cases_of(split, kept.predictions, system), config.num_examples)
+        split.name: errors.examples(report.cases_of(split, kept.of(split.name), system), config.num_examples)
         for split in splits
     }
 

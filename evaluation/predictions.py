@@ -185,6 +185,10 @@ class Kept:
     predictions: tuple[Prediction, ...]
     facts: Mapping[str, Any]
 
+    def of(self, split: str) -> dict[int, Prediction]:
+        """The predictions of one split by the rows of their documents."""
+        return {prediction.row: prediction for prediction in self.predictions if prediction.split == split}
+
 
 def load(folder: Path, wanted: str | None = None) -> Kept | None:
     """Read a folder's predictions; None where there are none, of another key, or changed since."""

@@ -44,6 +44,9 @@ class EvalConfig(StrictConfig):
     """Name → set of documents; the first is the headline, the others stand beside it."""
     max_documents: int | None = Field(default=None, ge=1)
     """Most documents per split, taken evenly over sources and languages by `seed`; null: all."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Time after which no further document is asked for, in minutes, the start of the engine not counted; the
+    report then rests on those asked so far, an even sample of every split. null: no limit."""
     seed: int = Field(default=0, ge=0)
     """Draws the sample and the resamples of the intervals."""
     extractor: ExtractorConfig

@@ -7,7 +7,7 @@ changes `SCHEMA_VERSION`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,29 +61,34 @@ def build(
 
 
 def _split(config: EvalConfig, taxonomy: Taxonomy, split: Split, kept: Kept) -> dict[str, Any]:
-    documents = [entry.document for entry in split.sampled]
+    answered = kept.of(split.name)
+    documents = [entry.document for entry in split.sampled if entry.row in answered]
     return {
         **provenance.data_facts(split.file, split.sha256),
         "card": split.card,
         "source": split.gold.facts,
         "num_documents": len(documents),
+        "num_sampled": len(split.sampled),
         "num_available": len(split.gold.documents),
         "num_refused": len(split.gold.refused),
         "refused": dict(Counter(refusal.reason for refusal in split.gold.refused)),
         "num_spans": sum(len(document.spans) for document in documents),
         "num_chars": sum(len(document.text) for document in documents),
-        "answers": answer_facts([p for p in kept.predictions if p.split == split.name]),
+        "answers": answer_facts(list(answered.values())),
         "systems": {
-            system: _system(config, taxonomy, cases_of(split, kept.predictions, system), known)
+            system: _system(config, taxonomy, cases_of(split, answered, system), known)
             for system, known in kept.facts["types"].items()
         },
     }
 
 
-def cases_of(split: Split, predictions: Iterable[Prediction], system: str) -> list[Case]:
-    """The sampled documents with what one system said of them, in the split's order."""
-    said = {prediction.row: prediction for prediction in predictions if prediction.split == split.name}
-    return [Case(entry.document, said[entry.row].spans[system]) for entry in split.sampled]
+def cases_of(split: Split, answered: Mapping[int, Prediction], system: str) -> list[Case]:
+    """The documents that were asked for, with what one system said of them, in the split's order."""
+    return [
+        Case(entry.document, answered[entry.row].spans[system])
+        for entry in split.sampled
+        if entry.row in answered
+    ]
 
 
 def _system(
@@ -180,6 +185,11 @@ def notes(report: Mapping[str, Any]) -> list[str]:
     """What a reader has to know before believing the numbers."""
     written = []
     for name, split in report["splits"].items():
+        if split["num_documents"] < split["num_sampled"]:
+            written.append(
+                f"{name}: the recipe's time budget ended the run after {split['num_documents']} of the "
+                f"{split['num_sampled']} documents that it was to measure."
+            )
         if split["num_documents"] < split["num_available"]:
             written.append(
                 f"{name}: a sample of {split['num_documents']} of {split['num_available']} documents, "

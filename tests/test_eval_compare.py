@@ -48,12 +48,12 @@ def test_swapping_the_runs_turns_the_sign():
 
 
 def test_the_p_value_of_equal_detectors_is_uniform():
-    # Of 100 pairs of equally good detectors about 5 may look different at 5 %.
+    # Of 60 pairs of equally good detectors about 3 may look different at 5 %.
     generator, alarms = np.random.default_rng(0), 0
-    for trial in range(100):
+    for trial in range(60):
         a, b = (counts(generator.random(60) < 0.7, np.ones(60), np.ones(60)) for _ in range(2))
         alarms += compare.difference(a, b, trial)["p_value"] < 0.05
-    assert alarms <= 12
+    assert alarms <= 9
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_blocks_change_no_sum(monkeypatch):
     from evaluation import intervals
 
     columns = np.random.default_rng(0).integers(1, 9, (40, 3)).astype(np.float32)
-    monkeypatch.setattr(intervals, "_BLOCK_CELLS", 40 * 7)
+    monkeypatch.setattr(intervals, "BLOCK_CELLS", 40 * 7)
     assert resampled_sums(columns, 30, 5).shape == (30, 3)
     rates = [ratio(columns[:, 0], columns[:, 1]) for _ in range(9)]
     assert len({(e.low, e.high) for e in estimates(rates, 30, 5)}) == 1

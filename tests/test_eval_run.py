@@ -7,7 +7,7 @@ import pytest
 
 from configs.errors import ConfigError, StageError
 from configs.reader import parse
-from evaluation import measure, predictions, provenance, report
+from evaluation import asking, measure, predictions, provenance, report
 from evaluation.recipe import EvalConfig
 from pii.spans import Span
 from serving.extractor import Extraction
@@ -282,6 +282,20 @@ def test_a_text_longer_than_the_extractor_takes_is_refused_by_line(tmp_path):
     made = evaluate(recipe(tmp_path, extractor={"max_text_chars": 20}))
     assert made["splits"]["test"]["num_refused"] == 1
     assert made["splits"]["test"]["num_documents"] == 3
+
+
+def test_the_time_budget_leaves_an_even_sample_and_says_so(tmp_path, monkeypatch):
+    write(tmp_path / "test.jsonl", [labelled(f"row {i}") for i in range(150)])
+    write(tmp_path / "foreign.jsonl", [labelled(f"row {i}") for i in range(150)])
+    monkeypatch.setattr(asking.time, "monotonic", iter(range(0, 10_000, 40)).__next__)
+    made = evaluate(recipe(tmp_path, max_minutes=1.0))
+    assert made["made"]["stopped_early"]
+    asked = [made["splits"][name]["num_documents"] for name in ("test", "foreign")]
+    assert asked == [50, 50]  # one part of each
+    assert sum("time budget ended the run after 50 of the 150" in note for note in made["notes"]) == 2
+    rows = [p.row for p in predictions.load(tmp_path / "eval").predictions if p.split == "test"]
+    assert min(rows) <= 25
+    assert max(rows) >= 125  # drawn from all over the file
 
 
 class TestThresholds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from data_pipeline.splits import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test", "foreign")
 REFUSED = "refused.jsonl"
+_ID = re.compile(r"(.*)[:-](\d+)", re.DOTALL)
 LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 """Upper bounds, in code points, of the classes of length that are counted."""
 
@@ -62,10 +64,9 @@ class Ledger:
         self._refused.setdefault(source, Counter())[refusal.reason.partition(":")[0]] += 1
 
     def refuse_document(self, source: str, document_id: str, reason: str) -> None:
-        """One document or window by its id, which names its file and line."""
-        file, _, line = document_id.removeprefix(f"{source}/").rpartition(":")
-        number = int(line) if line.isdigit() else 0
-        self.refuse(source, Refusal(file or document_id, number, reason))
+        """One document or window by its id, which names its file and line (synthetic ones: their index)."""
+        file, line = _place(document_id, source)
+        self.refuse(source, Refusal(file, line, reason))
 
     def refused(self) -> dict[str, dict[str, int]]:
         """Source → reason → how many."""
@@ -80,6 +81,12 @@ class Ledger:
             }
             for split, counts in self._counts.items()
         }
+
+
+def _place(document_id: str, source: str) -> tuple[str, int]:
+    """``msra/train.bio.gz:17`` → (``train.bio.gz``, 17); ``synthetic-17`` → (``synthetic``, 17)."""
+    found = _ID.fullmatch(document_id.removeprefix(f"{source}/"))
+    return (found[1], int(found[2])) if found else (document_id, 0)
 
 
 def _length_class(num_chars: int) -> str:

@@ -120,6 +120,8 @@ class DataConfig(StrictConfig):
     """Context on each side of a window's core."""
     subset_share: Share = 0.15
     """Part of the training examples that ask for a random choice of the labelled types."""
+    optional_share: Share = 0.5
+    """The same, of those synthetic documents in which the optional types are labelled too."""
     licences: tuple[LicenceClass, ...] = ("permissive", "restricted")
     """Which sources may go in; ``[permissive]`` for a data set that is to be shipped."""
     temperature: Annotated[float, Field(gt=0)] = 1.0

@@ -65,6 +65,8 @@ def cut(document: Document, max_chars: int, margin: int) -> list[Document]:
             text=document.text[piece.start : piece.end],
             spans=windows.localise(document.spans, piece),
             id=f"{document.id}#{number}",
+            # Places in the whole document say nothing about a window.
+            meta={key: value for key, value in document.meta.items() if key != "decoys"},
         )
         for number, piece in enumerate(pieces)
     ]

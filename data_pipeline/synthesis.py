@@ -1,0 +1,315 @@
+"""Synthetic documents: text that is written from pieces, so that its spans are right by construction.
+
+A document depends on the configuration, the seed and its index alone: any number of workers gives the
+same bytes. Its steps: choose language and family or record; draw people and values; write them into
+sentences and a carrier; choose a surface form; spoil it a little; join.
+
+Which types are labelled. A document labels the default types (``types`` is None), or, by the share
+``all_types``, every type of the taxonomy, named in ``types``: every place, organisation, date, web address
+and attribute that a template shows is a slot, and so is registered. Text of a URL query labels what stands
+inside the address, and then does not count URL among its types.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from configs.errors import ConfigError
+from configs.reader import StrictConfig
+from data_pipeline.ambiguity import is_ambiguous
+from data_pipeline.grammar import Template, expand
+from data_pipeline.noise import NOISES
+from data_pipeline.phrasebook import Family, phrasebook
+from data_pipeline.prose import CARRIERS, Unit, compose
+from data_pipeline.records import ESCAPES, LAYOUTS, draw_rows
+from data_pipeline.scene import Piece, Scene, assemble, skeleton
+from data_pipeline.surface import FORMS, apply_form, suitable
+from data_pipeline.values.chance import Weighted, pick
+from pii.spans import Document
+from pii.taxonomy import shipped
+
+Share = float
+_ATTEMPTS = 12
+
+FORM_SHARES: Mapping[str, Share] = {
+    "bare": 0.60,
+    "dashed": 0.05,
+    "spaced": 0.06,
+    "dotted": 0.02,
+    "country_code": 0.05,
+    "fullwidth": 0.03,
+    "chinese_digits": 0.02,
+    "zero_width": 0.02,
+    "masked": 0.04,
+    "line_broken": 0.02,
+    "ocr": 0.02,
+    "spread": 0.01,
+    "lower": 0.04,
+    "upper": 0.03,
+}
+CARRIER_SHARES: Mapping[str, Share] = {
+    "plain": 0.18,
+    "chat": 0.13,
+    "sms": 0.07,
+    "email": 0.07,
+    "contract": 0.03,
+    "medical_note": 0.04,
+    "court": 0.03,
+    "delivery_note": 0.04,
+    "ticket": 0.05,
+    "transcript": 0.03,
+    "form": 0.09,
+    "json": 0.05,
+    "xml": 0.02,
+    "csv": 0.03,
+    "table": 0.03,
+    "log": 0.03,
+    "settings": 0.02,
+    "code": 0.03,
+    "sql": 0.02,
+    "url": 0.01,
+}
+NOISE_SHARES: Mapping[str, Share] = {
+    "none": 0.74,
+    "half_punctuation": 0.05,
+    "no_punctuation": 0.04,
+    "padded_values": 0.03,
+    "tight_values": 0.03,
+    "typos": 0.05,
+    "lower_case": 0.02,
+    "split_lines": 0.02,
+    "doubled_blanks": 0.01,
+    "wide_characters": 0.01,
+}
+FOREIGN_FAMILIES = ()
+FOREIGN_CARRIERS = ("xml", "transcript")
+
+
+class SynthesisConfig(StrictConfig):
+    """What synthetic documents are made of. Shares are relative weights unless a bound says otherwise."""
+
+    languages: dict[Literal["zh", "en", "mixed"], Share] = {"zh": 0.55, "en": 0.33, "mixed": 0.12}
+    """Language of the text; mixed: label words, names or sentences of both."""
+    no_entity: float = Field(default=0.38, ge=0, le=1)
+    """Share of documents without any value of a person (hard negatives)."""
+    forms: dict[str, Share] = dict(FORM_SHARES)
+    """Share of each surface form (`data_pipeline.surface.FORMS` and ``bare``) where it suits a value."""
+    carriers: dict[str, Share] = dict(CARRIER_SHARES)
+    """Share of each carrier (`data_pipeline.prose.CARRIERS`, `data_pipeline.records.LAYOUTS`)."""
+    noises: dict[str, Share] = dict(NOISE_SHARES)
+    """Share of each noise (`data_pipeline.noise.NOISES` and ``none``) in prose."""
+    all_types: float = Field(default=0.25, ge=0, le=1)
+    """Share of documents in which the optional types are labelled too."""
+    reserved: bool = False
+    """Draw values from ranges that no real person can hold, for the kinds that have such a range."""
+    foreign: float = Field(default=0.06, ge=0, le=1)
+    """Share of documents from the families and carriers that are set aside and never trained on."""
+    foreign_families: tuple[str, ...] = FOREIGN_FAMILIES
+    """Ids of families that are set aside (``language.domain.name``, ``record.name``)."""
+    foreign_carriers: tuple[str, ...] = FOREIGN_CARRIERS
+    """Carriers that are set aside."""
+
+
+class Synthesiser:
+    """Makes documents one by one; `config` and `seed` decide all of them.
+
+    Raises ConfigError: the configuration names a form, carrier, noise or family that does not exist.
+    """
+
+    def __init__(self, config: SynthesisConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self._book = phrasebook()
+        _check_names("forms", config.forms, {"bare", *FORMS})
+        _check_names("carriers", config.carriers, {*CARRIERS, *LAYOUTS})
+        _check_names("noises", config.noises, {"none", *NOISES})
+        _check_names("foreign_carriers", config.foreign_carriers, {*CARRIERS, *LAYOUTS})
+        families = {*self._book.families, *self._book.negatives, *(f"record.{r}" for r in self._book.records)}
+        _check_names("foreign_families", config.foreign_families, families)
+        self._languages = Weighted(dict(config.languages))
+        own = {c: w for c, w in config.carriers.items() if c not in config.foreign_carriers}
+        self._carriers = {False: Weighted(own), True: Weighted(dict(config.carriers))}
+        self._suited: dict[tuple[str, str, bool, bool], tuple[Family, ...]] = {}
+        self._noises = Weighted(dict(config.noises))
+        self._all_types = tuple(t.name for t in shipped())
+        self._default_types = shipped().default_types
+        self._record_forms = {f: w for f, w in config.forms.items() if f != "line_broken"}
+
+    def document(self, index: int) -> Document:
+        """The document of this index; its id is ``synthetic-<index>``."""
+        rng = Random(f"{self.seed}:{index}")
+        for _ in range(_ATTEMPTS):
+            made = self._draft(rng, f"synthetic-{index}")
+            if not is_ambiguous(made.text, made.spans):
+                return made
+        # Twelve in a row are not expected of any configuration that was tried; a text without entities
+        # is never ambiguous, and counts among the negatives.
+        return self._draft(rng, f"synthetic-{index}", empty=True)
+
+    def documents(self, start: int, count: int) -> Iterator[Document]:
+        """The documents from index `start` on."""
+        return (self.document(index) for index in range(start, start + count))
+
+    def _draft(self, rng: Random, name: str, *, empty: bool = False) -> Document:
+        config = self.config
+        language = self._languages.draw(rng)
+        scene = self._scene(rng, language)
+        foreign = rng.random() < config.foreign
+        anonymous = empty or rng.random() < config.no_entity
+        carrier = self._carriers[foreign].draw(rng)
+        family, domain, pieces = self._write(scene, carrier, foreign, anonymous)
+        shape = skeleton(pieces)
+        types = self._types(rng, carrier)
+        pieces = [p if p.type in types else replace(p, type=None) for p in pieces]
+        form = Weighted(suitable(pieces, self._forms(carrier))).draw(rng)
+        if form != "bare":
+            pieces = apply_form(pieces, form, rng)
+        pieces, noise = self._finish(pieces, carrier, rng)
+        text, spans, decoys = assemble(pieces)
+        meta = {
+            "template": family,
+            "skeleton": shape,
+            "domain": domain,
+            "form": form,
+            "carrier": carrier,
+            "noise": noise,
+            "foreign": self._is_foreign(family, carrier),
+            "decoys": [list(d) for d in decoys],
+        }
+        return Document(
+            text=text,
+            spans=spans,
+            id=name,
+            source="synthetic",
+            language=language,
+            types=None if types == self._default_types else types,
+            meta=meta,
+        )
+
+    def _scene(self, rng: Random, language: str) -> Scene:
+        own = language if language != "mixed" else pick(rng, ("zh", "zh", "en"))
+        people = own if language != "mixed" or rng.random() < 0.35 else "en" if own == "zh" else "zh"
+        return Scene(rng, own, people, self._book, self.config.reserved, label_both=language == "mixed")
+
+    def _is_foreign(self, family: str, carrier: str) -> bool:
+        return family in self.config.foreign_families or carrier in self.config.foreign_carriers
+
+    def _families(self, language: str, carrier: str, foreign: bool, anonymous: bool) -> tuple[Family, ...]:
+        key = (language, carrier, foreign, anonymous)
+        if key not in self._suited:
+            self._suited[key] = self._suiting_families(*key)
+        return self._suited[key]
+
+    def _suiting_families(
+        self, language: str, carrier: str, foreign: bool, anonymous: bool
+    ) -> tuple[Family, ...]:
+        """Families of the language that suit the carrier; foreign: the set-aside ones, unless the carrier is."""
+        config, book = self.config, self._book
+        pool = [*book.families.values(), *(book.negatives.values() if anonymous else ())]
+        own = [f for f in pool if f.language == language and (f.plain if anonymous else f.sentences)]
+        suited = [f for f in own if carrier in f.carriers] or own
+        if foreign and carrier not in config.foreign_carriers:
+            return tuple(f for f in suited if f.id in config.foreign_families) or tuple(
+                f for f in own if f.id in config.foreign_families
+            )
+        return tuple(f for f in suited if f.id not in config.foreign_families)
+
+    def _write(
+        self, scene: Scene, carrier: str, foreign: bool, anonymous: bool
+    ) -> tuple[str, str, list[Piece]]:
+        """Family id, domain and the pieces of a text."""
+        if carrier in LAYOUTS:
+            return self._write_record(scene, carrier, foreign, anonymous)
+        families = self._families(scene.language, carrier, foreign, anonymous)
+        if not families:
+            families = self._families(scene.language, carrier, False, anonymous)
+        family = pick(scene.rng, families)
+        scene.anonymous = anonymous
+        units = _units(scene, family, anonymous)
+        return family.id, family.domain, compose(scene, carrier, units)
+
+    def _write_record(
+        self, scene: Scene, carrier: str, foreign: bool, anonymous: bool
+    ) -> tuple[str, str, list[Piece]]:
+        held = [n for n in self._book.records if f"record.{n}" in self.config.foreign_families]
+        names = (
+            held
+            if foreign and held and carrier not in self.config.foreign_carriers
+            else [n for n in self._book.records if n not in held]
+        )
+        name = pick(scene.rng, names)
+        source = self._book.records[name]
+        scene.anonymous = anonymous
+        rows = draw_rows(scene, source, carrier, anonymous=anonymous)
+        return f"record.{name}", source.domain, LAYOUTS[carrier](scene, rows)
+
+    def _finish(self, pieces: list[Piece], carrier: str, rng: Random) -> tuple[list[Piece], str]:
+        """Escape values in structured carriers, spoil prose; returns the name of the noise too."""
+        if carrier in LAYOUTS:
+            write = ESCAPES.get(carrier)
+            return (
+                [replace(p, text=write(p.text)) if p.kind else p for p in pieces] if write else pieces
+            ), "none"
+        noise = self._noises.draw(rng)
+        return (NOISES[noise](pieces, rng) if noise != "none" else pieces), noise
+
+    def _types(self, rng: Random, carrier: str) -> tuple[str, ...]:
+        """Which types the document labels, in taxonomy order."""
+        if rng.random() >= self.config.all_types:
+            return self._default_types
+        return tuple(t for t in self._all_types if carrier != "url" or t != "URL")
+
+    def _forms(self, carrier: str) -> Mapping[str, Share]:
+        """The shares of the forms that the carrier can bear: a broken line would break a record."""
+        return self._record_forms if carrier in LAYOUTS else self.config.forms
+
+
+def _check_names(field: str, names: object, known: set[str]) -> None:
+    assert isinstance(names, dict | tuple)
+    unknown = sorted(set(names) - known)
+    if unknown:
+        raise ConfigError(
+            f"synthesis.{field}: {unknown[0]} does not exist; one of {', '.join(sorted(known))}"
+        )
+
+
+_SENTENCE_COUNTS = Weighted({1: 42, 2: 30, 3: 15, 4: 7, 5: 3, 7: 2, 10: 1})
+
+
+def _units(scene: Scene, family: Family, anonymous: bool) -> list[Unit]:
+    """Opening, sentences, plain sentences between them, closing; each part may be missing."""
+    rng, phrases = scene.rng, scene.book.phrases[scene.language]
+    source = family.plain if anonymous else family.sentences
+    count = min(_SENTENCE_COUNTS.draw(rng), len(source))
+    chosen: list[tuple[Template, bool]] = [(t, True) for t in rng.sample(source, count)]
+    if family.plain and not anonymous:
+        for _ in range(int(rng.random() * 1.5 * (1 + count / 3))):
+            chosen.insert(int(rng.random() * (len(chosen) + 1)), (pick(rng, family.plain), False))
+    units: list[Unit] = []
+    for template, personal in chosen:
+        # A later sentence may speak of somebody else.
+        shift = 1 if personal and units and rng.random() < 0.22 else 0
+        unit = scene.fill(expand(template, phrases, rng), shift)
+        if units and rng.random() < 0.12:
+            unit = [*scene.fill(scene.book.expand(scene.language, "connector", rng)), *unit]
+        units.append(unit)
+    if rng.random() < 0.42:
+        options = phrases["opening"] if anonymous or not family.openings else family.openings
+        units.insert(0, scene.fill(expand(pick(rng, options), phrases, rng)))
+    if rng.random() < 0.35:
+        options = phrases["closing"] if anonymous or not family.closings else family.closings
+        units.append(scene.fill(expand(pick(rng, options), phrases, rng)))
+    return [[p for p in unit if p.text] for unit in units if any(p.text for p in unit)]
+
+
+def digest(documents: Iterator[Document]) -> str:
+    """SHA-256 over texts and spans, to compare two runs."""
+    whole = hashlib.sha256()
+    for document in documents:
+        whole.update(repr((document.id, document.text, document.spans, document.types)).encode())
+    return whole.hexdigest()

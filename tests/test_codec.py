@@ -91,7 +91,12 @@ def test_an_answer_cut_anywhere_gives_every_whole_entity_before_the_cut(
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(TYPES),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(TYPES),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(st.sampled_from(["entities", "type", "value", "start", "end", "x"]), inner)
@@ -103,7 +108,7 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_json_is_read_or_called_another_schema(value: Any) -> None:
     answer = codec.parse(json.dumps(value))
-    assert answer.problem in ("", "wrong_schema", "not_json")
+    assert answer.problem in ("", "wrong_schema")
     assert answer.valid_schema == (answer.problem == "")
     assert all(m.type is not None and m.value for m in answer.mentions)
 

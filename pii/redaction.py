@@ -54,7 +54,7 @@ class Replace(StrictConfig):
 
     operator: Literal["replace"] = "replace"
     template: str = "<{type}>"
-    """The tag; ``{type}``, ``{zh}``, ``{subtype}`` (the type's name where there is none) and ``{index}`` are filled."""
+    """The tag, with ``{type}``, ``{zh}``, ``{subtype}`` (the type where there is none) and ``{index}``."""
 
     @field_validator("template")
     @classmethod

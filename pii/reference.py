@@ -1,4 +1,4 @@
-"""Write the page of entity types from the taxonomy and the checks: ``python -m pii.reference -o docs/entity_types.md``."""
+"""Write the page of entity types: ``python -m pii.reference -o docs/entity_types.md``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pii.taxonomy import EntityType, Taxonomy, shipped
 
 _HEAD = """# Entity types
 
-Written from `pii/entity_types.yaml` and `pii/identifiers/` by `python -m pii.reference -o docs/entity_types.md`; a test
-compares. Country and issuer are no types: a check sets them as `subtype` (`cn_resident_id`, `us_ssn`, `unionpay`, `iban`).
+Written from `pii/entity_types.yaml` and `pii/identifiers/` by
+`python -m pii.reference -o docs/entity_types.md`; a test compares. Country and issuer are no types: a check sets them as `subtype` (`cn_resident_id`, `us_ssn`,
+`unionpay`, `iban`).
 
 - **on**: extracted where a request names no types.
 - **tier**: *direct* points at one person by itself, *quasi* together with others, *none* at an organisation.
-- **check**: what judges a value. It says yes (a checksum holds), no (one fails, or the value is impossible), or nothing
-  (the shape fits and there is no checksum).
+- **check**: what judges a value. It says yes (a checksum holds), no (one fails, or the value is impossible),
+  or nothing (the shape fits and there is no checksum).
 
 | type | 中文 | meaning | on | tier | sensitive by | check |
 |---|---|---|---|---|---|---|

@@ -11,7 +11,6 @@ from pii.identifiers import chinese, contact, dates, devices, finance, registers
 from pii.identifiers.verdict import IMPOSSIBLE, SHAPED, Verdict, compact, plain
 from pii.identifiers.wallets import wallet
 
-
 _US_SSN = re.compile(r"[0-9]{3}([- ])[0-9]{2}\1[0-9]{4}")
 
 
@@ -30,7 +29,7 @@ def _national(value: str) -> Verdict:
 
 
 def _social_insurance(value: str) -> Verdict:
-    """The resident identity number in mainland China; Canada, the United Kingdom, France, Switzerland, Austria."""
+    """The resident identity number in mainland China; SIN, NINO, NHS, NIR, AHV and others."""
     number = compact(value)
     chinese_number = chinese.resident_id(number, "cn_social_insurance")
     return chinese_number or registers.look_up(number, registers.SOCIAL_INSURANCE)

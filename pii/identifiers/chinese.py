@@ -10,8 +10,9 @@ from pii.identifiers.dates import OLDEST_YEAR, possible
 from pii.identifiers.verdict import Verdict
 
 PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54"
-    " 61 62 63 64 65 71 81 82 83".split()
+    str(code)
+    for first, last in ((11, 15), (21, 23), (31, 37), (41, 46), (50, 54), (61, 65), (71, 71), (81, 83))
+    for code in range(first, last + 1)
 )
 """First two digits of an administrative division code (GB/T 2260; 81-83 for residence permits of people from
 Hong Kong, Macau and Taiwan). Finer regions change over the years and are not checked."""

@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def phone(value: str) -> Verdict:
-    """A telephone number with an assigned or possible length; subtype ``<region>_<kind>``, as ``cn_mobile``."""
+    """A telephone number with an assigned or possible length; subtype as ``cn_mobile``."""
     written = plain(value)
     if len(written) > 40:
         return IMPOSSIBLE

@@ -39,7 +39,8 @@ DATE = rf"(?:{CHINESE}|{ENGLISH}|{YEAR_FIRST}|{DAY_OR_MONTH_FIRST}|{COMPACT}|{YE
 """Any of the forms; for lower-case text without letters or digits around it."""
 
 _DATE = re.compile(DATE)
-_MONTHS = {name: n for n, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: n for n, name in enumerate(_MONTH_NAMES, 1)}
 
 
 def possible(year: int, month: int, day: int) -> bool:

@@ -55,7 +55,7 @@ def _table(*rows: tuple[str, str, str] | tuple[str, str, str, bool]) -> tuple[Re
 
 
 NATIONAL = _table(
-    ("it_codice_fiscale", r"[A-Z]{6}[0-9LMNP-V]{2}[ABCDEHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]", "it.codicefiscale"),
+    ("it_codice_fiscale", r"[A-Z]{6}[0-9L-V]{2}[A-T][0-9L-V]{2}[A-Z][0-9L-V]{3}[A-Z]", "it.codicefiscale"),
     ("mx_curp", r"[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[0-9A-Z][0-9]", "mx.curp"),
     ("es_dni", r"[0-9]{8}[A-HJ-NP-TV-Z]", "es.dni"),
     ("es_nie", r"[XYZ][0-9]{7}[A-HJ-NP-TV-Z]", "es.nie"),
@@ -104,7 +104,7 @@ ORGANISATION = _table(
     ("sg_uen", r"[0-9]{8,9}[A-Z]|[RST][0-9]{2}[A-Z]{2}[0-9]{4}[A-Z]", "sg.uen"),
     ("us_ein", r"[0-9]{9}", "us.ein", False),
     ("fr_siret", r"[0-9]{14}", "fr.siret"),
-    ("eu_vat", r"(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK)[0-9A-Z+*]{8,12}", "eu.vat"),
+    ("eu_vat", r"[A-Z]{2}[0-9A-Z+*]{8,12}", "eu.vat"),
     ("gb_vat", r"GB[0-9]{9}(?:[0-9]{3})?", "gb.vat"),
     ("au_abn", r"[0-9]{11}", "au.abn"),
 )  # fmt: skip

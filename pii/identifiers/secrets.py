@@ -6,34 +6,43 @@ import base64
 import binascii
 import json
 import re
+from dataclasses import dataclass
 
 from pii.identifiers.verdict import IMPOSSIBLE, SHAPED, Verdict, plain
 
-# Issuer → what its keys begin with. Prefixes are published so that scanners find leaks:
+
+@dataclass(frozen=True)
+class Key:
+    """The keys of one issuer: what they look like, and the prefixes by which scanners find leaks.
+
+    The shape begins with a literal character, before which a recogniser sets its left boundary.
+    """
+
+    subtype: str
+    shape: str
+    prefixes: tuple[str, ...]
+
+
 # https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns
 KEYS = (
-    ("aws_access_key", r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}"),
-    ("github_token", r"gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255}"),
-    ("gitlab_token", r"glpat-[A-Za-z0-9_-]{20,64}"),
-    ("anthropic_key", r"sk-ant-[A-Za-z0-9_-]{16,200}"),
-    ("openai_key", r"sk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{20,200}"),
-    ("stripe_key", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,99}"),
-    ("google_api_key", r"AIza[A-Za-z0-9_-]{35}"),
-    ("slack_token", r"xox[abeoprs]-[A-Za-z0-9-]{10,250}"),
-    ("huggingface_token", r"hf_[A-Za-z0-9]{30,64}"),
-    ("npm_token", r"npm_[A-Za-z0-9]{36}"),
-    ("pypi_token", r"pypi-[A-Za-z0-9_-]{50,250}"),
-    ("sendgrid_key", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}"),
-    ("aliyun_access_key", r"LTAI[A-Za-z0-9]{12,26}"),
-    ("tencent_secret_id", r"AKID[A-Za-z0-9]{32}"),
+    Key("aws_access_key", r"A(?:KIA|SIA|ROA|IDA)[A-Z0-9]{16}", ("AKIA", "ASIA", "AROA", "AIDA")),
+    Key("github_token", r"gh[pousr]_[A-Za-z0-9]{30,255}", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_")),
+    Key("github_token", r"github_pat_[A-Za-z0-9_]{22,255}", ("github_pat_",)),
+    Key("gitlab_token", r"glpat-[A-Za-z0-9_-]{20,64}", ("glpat-",)),
+    Key("anthropic_key", r"sk-ant-[A-Za-z0-9_-]{16,200}", ("sk-ant-",)),
+    Key("openai_key", r"sk-(?!ant-)(?=[A-Za-z_-]{0,60}[0-9])[A-Za-z0-9_-]{20,200}", ("sk-",)),
+    Key("stripe_key", r"sk_(?:live|test)_[A-Za-z0-9]{16,99}", ("sk_live_", "sk_test_")),
+    Key("stripe_key", r"rk_(?:live|test)_[A-Za-z0-9]{16,99}", ("rk_live_", "rk_test_")),
+    Key("google_api_key", r"AIza[A-Za-z0-9_-]{35}", ("AIza",)),
+    Key("slack_token", r"xox[abeoprs]-[A-Za-z0-9-]{10,250}", ("xox",)),
+    Key("huggingface_token", r"hf_[A-Za-z0-9]{30,64}", ("hf_",)),
+    Key("npm_token", r"npm_[A-Za-z0-9]{36}", ("npm_",)),
+    Key("pypi_token", r"pypi-[A-Za-z0-9_-]{50,250}", ("pypi-",)),
+    Key("sendgrid_key", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}", ("SG.",)),
+    Key("aliyun_access_key", r"LTAI[A-Za-z0-9]{12,26}", ("LTAI",)),
+    Key("tencent_secret_id", r"AKID[A-Za-z0-9]{32}", ("AKID",)),
 )
-KEY_PREFIXES = (
-    *("AKIA", "ASIA", "AROA", "AIDA", "gho_", "ghp_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
-    *("sk-", "k_live_", "k_test_", "AIza", "xox", "hf_", "npm_", "pypi-", "SG.", "LTAI", "AKID"),
-)
-"""One of these stands in every text that holds a key of `KEYS`: a cheap question before the search."""
-
-_KEYS = tuple((subtype, re.compile(shape)) for subtype, shape in KEYS)
+_KEYS = tuple((key.subtype, re.compile(key.shape)) for key in KEYS)
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{2,16000}\.[A-Za-z0-9_-]{0,2000}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,24}PRIVATE KEY-----.*", re.DOTALL)
 _CODE = re.compile(r"[0-9]{3,8}")

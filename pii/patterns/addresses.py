@@ -1,7 +1,7 @@
 """Postal addresses by their structure, found from the door number outwards.
 
-Chinese: ``省 市 区 街道 路 号 栋 单元 室``; English: ``123 Main Street, Springfield, IL 62704``. Only addresses
-that reach a street and a number are taken: a bare place name is no address.
+Chinese: ``省 市 区 街道 路 号 栋 单元 室``; English: ``123 Main Street, Springfield, IL 62704``. Only
+addresses that reach a street and a number are taken: a bare place name is no address.
 """
 
 from __future__ import annotations
@@ -115,13 +115,12 @@ def _head(text: str, earliest: int, end: int) -> int | None:
     while begin > earliest and ("\u4e00" <= text[begin - 1] <= "\u9fff" or text[begin - 1] == " "):
         begin -= 1
     label_cut = max((text.rfind(char, begin, end) + 1 for char in _NOT_IN_NAME), default=begin)
-    # A street's own name may hold such a character (中山路 does not): then nothing is left and it is no address.
     begin = max(begin, label_cut)
     province = re.compile(rf"(?:中国)?(?:{_PROVINCES})").search(text, begin, end)
     if province:
         begin = province.start()
     head = text[begin:end]
     stripped = head.lstrip()
-    if len(stripped.strip()) < 3 or not _ADMINISTRATIVE.search(stripped) and len(stripped) > 8:
+    if len(stripped.strip()) < 3 or (not _ADMINISTRATIVE.search(stripped) and len(stripped) > 8):
         return None
     return end - len(stripped)

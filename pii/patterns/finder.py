@@ -7,14 +7,22 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pii.patterns.addresses import find_addresses
 from pii.patterns.emails import find_emails
+from pii.patterns.identities import IDENTITIES
+from pii.patterns.keys import SECRETS
 from pii.patterns.labelled import find_labelled
 from pii.patterns.labels import NOT_PERSONAL, table
 from pii.patterns.match import Evidence, Match, resolve
+from pii.patterns.money import MONEY
 from pii.patterns.names import find_names
+from pii.patterns.phones import PHONES
 from pii.patterns.scanned import Candidate, Scanned
-from pii.patterns.shapes import ALWAYS, OPTIONAL, Shape
+from pii.patterns.shapes import Shape
+from pii.patterns.things import OPTIONAL, THINGS
 from pii.spans import Span
 from pii.taxonomy import shipped
+
+ALWAYS = (*PHONES, *IDENTITIES, *MONEY, *THINGS, *SECRETS)
+"""Recognisers that always run: what one marks is not free for another, whether it is asked for or not."""
 
 _FINDERS = (find_emails, find_labelled, find_names, find_addresses)
 

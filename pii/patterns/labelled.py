@@ -9,7 +9,7 @@ from typing import Literal
 from pii.identifiers import Verdict, check
 from pii.identifiers.contact import is_hotline
 from pii.patterns.fields import FIELDS, Field
-from pii.patterns.labels import Label
+from pii.patterns.labels import Label, not_values
 from pii.patterns.scanned import Candidate, Scanned
 
 # Between a label and its value: at most a bracketed remark, some filler words and marks. Bounded.
@@ -32,21 +32,12 @@ _BY_TYPE: dict[str, tuple[Field, ...]] = {
     type: tuple(field for field in FIELDS if field.type == type) for type in {field.type for field in FIELDS}
 }
 
-_WORDS = frozenset(
-    "none null true false str string int bool undefined required optional incorrect invalid wrong changed "
-    "expired reset needed missing hidden secret password passwd token length field input text value type "
-    "empty forgotten protected correct management manager policy please must should cannot your yours the "
-    "and for not was has have will can with from our their this that name email phone number account login "
-    "admin root user username here below above unknown available public private default".split(" ")
-)
-"""Words of the language, and of programs, that stand behind ``password`` and ``username`` and are none."""
-
 
 def _is_secret(value: str, connector: Connector, chinese: bool) -> bool:
     """A password mixes kinds of characters, or a Chinese label says outright that it follows."""
     if connector == "none" and not chinese:
         return False
-    if value.lower() in _WORDS or value[0] in "<{$(%[" or not any(c.isalnum() for c in value):
+    if value.lower() in not_values() or value[0] in "<{$(%[" or not any(c.isalnum() for c in value):
         return False
     # A capital at the beginning is how any sentence writes any word.
     kinds = sum(
@@ -57,7 +48,7 @@ def _is_secret(value: str, connector: Connector, chinese: bool) -> bool:
 
 def _is_account_name(value: str, connector: Connector) -> bool:
     """A user name that is a plain word needs a colon; with a digit or mark inside, a verb is enough."""
-    if value.lower() in _WORDS or value.isdigit():
+    if value.lower() in not_values() or value.isdigit():
         return False
     return connector == "assigns" or (connector == "says" and not value.isalpha())
 

@@ -26,6 +26,7 @@ class LabelWords(StrictConfig):
 
 class _Table(StrictConfig):
     types: Mapping[str, LabelWords]
+    not_values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,21 @@ class Label:
 
 
 @functools.cache
+def _file() -> _Table:
+    return parse(read_yaml(Path(__file__).with_name("labels.yaml")), _Table, "labels.yaml")
+
+
+@functools.cache
+def not_values() -> frozenset[str]:
+    """Words that stand behind a label of a password or user name and are neither."""
+    return frozenset(_file().not_values)
+
+
+@functools.cache
 def table() -> Mapping[str, tuple[str, ...]]:
     """Label word (lower case) → the types that it may announce."""
-    raw = read_yaml(Path(__file__).with_name("labels.yaml"))
     words: dict[str, list[str]] = {}
-    for name, labels in parse({"types": raw}, _Table, "labels.yaml").types.items():
+    for name, labels in _file().types.items():
         for word in (*labels.zh, *labels.en):
             words.setdefault(word.lower(), []).append(name)
     return {word: tuple(types) for word, types in words.items()}

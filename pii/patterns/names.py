@@ -1,7 +1,7 @@
 """Names of people where a label, a title or a phrase of introduction gives them away.
 
 Rules cannot find names in free text; that is the model's work. These few are so precise that a document
-may be redacted by them: ``姓名：张三``, ``我叫张三，``, ``刘伟先生``, ``Name: John Smith``, ``Mr. John Smith``.
+may be redacted by them: ``姓名：张三``, ``我叫张三``, ``刘伟先生``, ``Name: John Smith``, ``Mr. Smith``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class _Table(StrictConfig):
     not_names: tuple[str, ...]
     after: tuple[str, ...]
     titles: tuple[str, ...]
+    not_english: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,19 @@ class _Words:
     not_names: frozenset[str]
     after: re.Pattern[str]
     title: re.Pattern[str]
+    not_english: frozenset[str]
 
 
 @functools.cache
 def _words() -> _Words:
-    table = parse(read_yaml(Path(__file__).with_name("surnames.yaml")), _Table, "surnames.yaml")
+    table = parse(read_yaml(Path(__file__).with_name("names.yaml")), _Table, "names.yaml")
     return _Words(
         frozenset(table.single),
         frozenset(table.compound),
         frozenset(table.not_names),
         re.compile(trie_pattern(table.after)),
         re.compile(trie_pattern(table.titles)),
+        frozenset(table.not_english),
     )
 
 
@@ -52,21 +55,18 @@ _MINORITY = re.compile(rf"{_HAN}{{2,8}}·{_HAN}{{2,8}}(?:·{_HAN}{{1,8}})?(?!{_H
 _JOIN_ZH = re.compile(
     r"[ \t]{0,4}(?:\([^()\n]{1,8}\)[ \t]{0,2})?(?P<said>[:=|]|是|为|叫(?:做|作)?)?[ \t]{0,4}[\"'“「『【\[]?"
 )
-_TITLE_CASE = r"[A-Z\u00c0-\u00de][a-z\u00df-\u024f'’]{1,20}(?:[A-Z][a-z]{2,15})?(?:-[A-Z\u00c0-\u00de][a-z\u00df-\u024f'’]{1,20})?"
+_CAPITAL, _SMALL = r"[A-Z\u00c0-\u00de]", r"[a-z\u00df-\u024f'’]"
+_TITLE_CASE = rf"{_CAPITAL}{_SMALL}{{1,20}}(?:[A-Z][a-z]{{2,15}})?(?:-{_CAPITAL}{_SMALL}{{1,20}})?"
+_LAST_NAME = rf"(?:O['’]|Mc|Mac)?{_TITLE_CASE}"
 _ENGLISH = re.compile(
-    rf"(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<name>{_TITLE_CASE}(?: (?:[A-Z]\.?|van|von|de|der|den|la|le|bin|al|{_TITLE_CASE}))"
-    rf"{{0,2}} (?:O'|Mc|Mac)?{_TITLE_CASE}|[A-Z][a-z]{{1,20}})(?![A-Za-z])"
+    rf"(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<name>"
+    rf"{_TITLE_CASE}(?: (?:[A-Z]\.?|van|von|de|der|den|la|le|bin|al|{_TITLE_CASE})){{0,2}} {_LAST_NAME}"
+    rf"|{_TITLE_CASE})(?![A-Za-z])"
 )
 _JOIN_EN = re.compile(r"[ \t]{0,3}(?::|=|\bis\b)[ \t]{0,3}[\"']?")
 _WITH_TITLE = re.compile(
-    rf"[MDP](?<![A-Za-z].)(?:r|rs|s|iss|rof)\.? (?P<name>(?:{_TITLE_CASE} |[A-Z]\. ){{0,2}}{_TITLE_CASE})(?![A-Za-z])"
-)
-_NOT_ENGLISH = frozenset(
-    "The This That Please Not None Unknown Yes No Your Our All Any New Date Name Address Phone Email Number Account"
-    " Customer Service Team Support Manager Department Company Inc Ltd Product Project Test User Required First Last"
-    " Full Field Street Road Avenue Type Status Order Report Section Page Here There For With From And Or If When What"
-    " How Who Why Where Time Information Details Form Office Medical Record Insurance Patient Doctor Nurse"
-    " In On At Of By To As It Is Are Age Gender Sex Job Title Role Position Price Size Color Country City State".split()
+    r"[MDP](?<![A-Za-z].)(?:r|rs|s|iss|rof)\.? "
+    rf"(?P<name>(?:{_TITLE_CASE} |[A-Z]\. ){{0,2}}{_LAST_NAME})(?![A-Za-z])"
 )
 
 _STRONG_LABELS = frozenset({"我叫", "我的名字叫", "我的名字是", "名叫", "名字叫"})
@@ -84,7 +84,7 @@ def find_names(scanned: Scanned) -> Iterator[Candidate]:
     yield from _before_titles(scanned)
     yield from _before_mobiles(scanned)
     for found in _WITH_TITLE.finditer(scanned.text):
-        if not _NOT_ENGLISH.intersection(found["name"].split()):
+        if not _words().not_english.intersection(found["name"].split()):
             yield _name(*found.span("name"), "english_name_after_title")
 
 
@@ -186,18 +186,24 @@ _GIVEN = re.compile(
 """Given names: what offices, institutions and grammar put before a title is none."""
 
 
-_CONTACT = re.compile(
-    rf"(?<!{_HAN})(?<!·)(?P<name>{_HAN}{{2,4}})[ \t:,，、(/-]{{0,3}}(?=(?:(?:\+|00)?86[ -]?)?1[3-9][0-9][ -]?[0-9]{{4}}[ -]?[0-9]{{4}}(?![0-9]))"
+_MOBILE = re.compile(
+    r"[+0186](?<![0-9A-Za-z+][+0186])(?:(?:(?<=\+)|(?<=0)0)?(?:86|(?<=8)6)[ -]?1|(?<=1))"
+    r"[3-9][0-9][ -]?[0-9]{4}[ -]?[0-9]{4}(?![0-9])"
 )
+_NAME_BEFORE = re.compile(rf"(?<!{_HAN})(?<!·)(?P<name>{_HAN}{{2,4}})[ \t:,，、(/-]{{0,3}}$")
 
 
 def _before_mobiles(scanned: Scanned) -> Iterator[Candidate]:
     """``张三 13800138000``: how lists of contacts are written."""
-    for found in _CONTACT.finditer(scanned.text):
-        name = found["name"]
-        family = _surname_length(name)
-        if family and _GIVEN.fullmatch(name, family) and _is_name(name, name):
-            yield _name(*found.span("name"), "chinese_name_before_mobile")
+    for island in scanned.islands:
+        for mobile in _MOBILE.finditer(scanned.text, *island):
+            found = _NAME_BEFORE.search(scanned.text, max(0, mobile.start() - 8), mobile.start())
+            if found is None:
+                continue
+            name = found["name"]
+            family = _surname_length(name)
+            if family and _GIVEN.fullmatch(name, family) and _is_name(name, name):
+                yield _name(*found.span("name"), "chinese_name_before_mobile")
 
 
 def _english_after(scanned: Scanned, label_end: int) -> Iterator[Candidate]:
@@ -209,6 +215,6 @@ def _english_after(scanned: Scanned, label_end: int) -> Iterator[Candidate]:
     elif not join:
         return
     found = _ENGLISH.match(text, begin)
-    if not found or _NOT_ENGLISH.intersection(found["name"].split()):
+    if not found or _words().not_english.intersection(found["name"].split()):
         return
     yield _name(*found.span("name"), "english_name_after_label")

@@ -1,5 +1,6 @@
 """The shared command line: exit codes, one-line errors, streams."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,8 @@ def test_a_reader_that_leaves_early_is_no_error(repository: Path, lines: int) ->
         cwd=repository,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # With a buffer, as people run it: what was printed last is written when the interpreter ends.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
     )
     assert writer.stdout is not None
     assert writer.stderr is not None

@@ -176,6 +176,11 @@ def test_the_order_of_a_model_that_lost_it_costs_no_value_that_stands_alone(
         # Most mentions first: the word is cut.
         ("xa a b", ["a", "b"], [(3, 4), (5, 6)]),
         ("xa b a", ["a", "b"], [(1, 2), (3, 4)]),
+        # Two ways to cut one word: the one that ends further left.
+        ("xa b a xb", ["a", "b"], [(1, 2), (3, 4)]),
+        # Out of order and in the way of another, from either side.
+        ("张三丰，甲", ["三丰", "甲", "张三"], [(1, 3), (4, 5)]),
+        ("甲，张三丰", ["三丰", "甲", "张三"], [(0, 1), (2, 4)]),
     ],
 )
 def test_exact_places(text: str, values: list[str], expected: list[Place]) -> None:

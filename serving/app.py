@@ -43,6 +43,7 @@ from serving.requests import (
 )
 from serving.settings import ServeConfig
 from serving.silence import describe, quieten
+from serving.together import together
 
 if TYPE_CHECKING:
     import uvicorn
@@ -121,9 +122,7 @@ class Service:
                 return {"error": problem.as_dict()}
 
         # At most `max_texts` of them, and the extractor bounds what is with the engine.
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(item(index, text)) for index, text in enumerate(asked.texts)]
-        return {"results": [task.result() for task in tasks]}
+        return {"results": await together(item(index, text) for index, text in enumerate(asked.texts))}
 
     async def _entry(
         self,
@@ -170,6 +169,7 @@ def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastA
     app.add_exception_handler(HTTPException, _on_http_exception)
     _add_reading_routes(app, service)
     _add_state_routes(app, service)
+    _describe_shared(app)
     return app
 
 
@@ -247,12 +247,22 @@ def _redacted(text: str, extraction: Extraction, policy: Policy) -> Entry:
 
 def _body_of(schema: type[ExtractRequest]) -> Entry:
     """The request body for the OpenAPI document: the routes read it themselves, to bound and check it."""
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schema.model_json_schema()}},
-        }
-    }
+    described = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+    described.pop("$defs", None)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": described}}}}
+
+
+def _describe_shared(app: FastAPI) -> None:
+    """Add to the OpenAPI document what its request bodies refer to."""
+    generate = app.openapi
+
+    def openapi() -> Entry:
+        described = generate()
+        shared = RedactRequest.model_json_schema(ref_template="#/components/schemas/{model}").get("$defs", {})
+        described.setdefault("components", {}).setdefault("schemas", {}).update(shared)
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 _PROBLEMS: dict[int | str, Entry] = {

@@ -29,7 +29,7 @@ from serving.engines.protocol import EngineError
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.rows import Row, read_jsonl, read_text
 from serving.settings import HttpSettings, ServeConfig
-from serving.silence import describe, quieten
+from serving.silence import describe, quieten, trace
 from serving.sinks import FileSink, Shard, Sink, StreamSink
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,9 @@ Write = Callable[[Row, Extraction], str]
 """The output of one row: for JSONL a line without its end, for plain text the block."""
 
 STANDARD = "-"
+
+MAX_FAILURES = 10
+"""So many failures in succession are no longer the rows' fault: the job stops, to go on later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,14 @@ def run(prepare: Callable[[], Job]) -> int:
         except EngineError as error:
             logger.error("the engine failed: %s; the same command goes on from here", describe(error))
             return 1
-        except BrokenPipeError:
+        except (BrokenPipeError, UserError):
             raise
         except OSError as error:
             raise UserError(f"{error.filename or 'a file'}: {error.strerror}") from None
+        except Exception as error:
+            # Python's own traceback would end with the message, which may quote a row.
+            logger.error("%s", trace(error))
+            return 1
 
     return command.run(body)
 
@@ -185,9 +192,12 @@ def _process(job: Job, source: BinaryIO, sink: Sink, extractor: Extractor) -> No
     read = read_jsonl if job.format == "jsonl" else read_text
     rows = read(source, extractor.check_text, line=sink.next_line)
     total = Path(job.source).stat().st_size if job.source != STANDARD else None
-    shard, num_rows = Shard(sink.start, sink.next_line), 0
+    shard, num_rows, num_failures = Shard(sink.start, sink.next_line), 0, 0
     with tqdm(total=total, initial=sink.start, unit="B", unit_scale=True, desc=job.name) as progress:
         for row, extraction in _extracted(rows, extractor, job.types):
+            num_failures = num_failures + 1 if extraction and extraction.failure else 0
+            if num_failures == MAX_FAILURES:
+                raise EngineError(f"{MAX_FAILURES} rows in succession failed")
             _enter(shard, row, extraction, job)
             num_rows += 1
             progress.update(row.end - progress.n)
@@ -211,7 +221,7 @@ def _extracted(
             if row.text is not None:
                 yield row.text
 
-    for extraction in extractor.extract_all(texts(), types):
+    for extraction in extractor.extract_all(texts(), types, tolerant=True):
         while waiting[0].text is None:
             yield waiting.popleft(), None
         yield waiting.popleft(), extraction
@@ -221,19 +231,20 @@ def _extracted(
 def _enter(shard: Shard, row: Row, extraction: Extraction | None, job: Job) -> None:
     """Put one row's outcome into a shard."""
     shard.end, shard.next_line = row.end, row.next_line
-    if extraction is not None:
+    reason = f"failed: {extraction.failure}" if extraction and extraction.failure else row.reason
+    if extraction is not None and not extraction.failure:
         line_end = "\n" if job.format == "jsonl" else ""
         shard.output += (job.write(row, extraction) + line_end).encode("utf-8")
         shard.counts["rows"] += 1
         shard.counts["truncated_parts"] += len(extraction.truncated)
         shard.counts.update(span.type for span in extraction.spans)
-    elif row.reason:
-        fault = {"line": row.line, "reason": row.reason}
+    elif reason:
+        fault = {"line": row.line, "reason": reason}
         if row.next_line - row.line > 1:
             fault["last_line"] = row.next_line - 1
         shard.bad += json.dumps(fault).encode() + b"\n"
         shard.counts["bad_rows"] += 1
-        shard.counts[f"bad: {row.reason}"] += 1
+        shard.counts[f"bad: {reason}"] += 1
     else:
         shard.counts["blank_lines"] += 1
 

@@ -32,6 +32,7 @@ from serving.engines import choice
 from serving.engines.protocol import Dtype, Engine, VllmSettings
 from serving.merging import merge
 from serving.model_detector import AnswerFacts, Reading
+from serving.silence import describe
 
 if TYPE_CHECKING:
     from serving.model_detector import ModelDetector
@@ -86,6 +87,8 @@ class Extraction:
         num_windows: windows that the model answered for.
         num_ungrounded: values of the model that could not be placed in the text.
         answers: facts of every model answer.
+        failure: the kind of exception that kept the text from being read; set by `extract_all` where it was
+            told to be tolerant, and then nothing else is.
     """
 
     spans: tuple[Span, ...] = ()
@@ -95,6 +98,7 @@ class Extraction:
     num_windows: int = 0
     num_ungrounded: int = 0
     answers: tuple[AnswerFacts, ...] = ()
+    failure: str = ""
 
     @property
     def suspected(self) -> tuple[Span, ...]:
@@ -242,24 +246,30 @@ class Extractor:
         texts: Iterable[str],
         types: Iterable[str] | None = None,
         detectors: Detectors | None = None,
+        *,
+        tolerant: bool = False,
     ) -> Iterator[Extraction]:
         """Find entities in many texts; results in order. The engine is kept busy, memory stays bounded.
 
-        The errors of `extract` are raised where the bad text's turn comes, and end the iteration: pass texts
-        through `check_text` first where some may be bad.
+        Args:
+            texts: texts that `check_text` accepts; another one raises its RequestError, tolerant or not.
+            types: see `extract`.
+            detectors: see `extract`.
+            tolerant: whether a text that cannot be read (the engine or a pattern fails at it) yields an
+                Extraction with a `failure`; otherwise its error is raised and ends the iteration.
         """
         plan = self.plan(types, detectors)
-        under_way: deque[tuple[str, Future[Reading] | None, list[Match]]] = deque()
+        under_way: deque[tuple[str, Future[Reading] | None]] = deque()
         try:
             for text in texts:
-                under_way.append((text, self._begin(self.check_text(text), plan), _match(text, plan)))
+                under_way.append((text, self._begin(self.check_text(text), plan)))
                 # Without a model there is nothing to wait for, and so nothing to gain from a queue.
                 while under_way and (len(under_way) >= self.config.concurrency or under_way[0][1] is None):
-                    yield _finish(plan, *under_way.popleft())
+                    yield _finish(plan, *under_way.popleft(), tolerant)
             while under_way:
-                yield _finish(plan, *under_way.popleft())
+                yield _finish(plan, *under_way.popleft(), tolerant)
         finally:
-            for _, reading, _ in under_way:
+            for _, reading in under_way:
                 if reading is not None:
                     reading.cancel()
 
@@ -303,8 +313,15 @@ def _match(text: str, plan: _Plan) -> list[Match]:
     return list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
 
 
-def _finish(plan: _Plan, text: str, reading: Future[Reading] | None, matches: Sequence[Match]) -> Extraction:
-    return _combine(text, plan, reading.result() if reading else Reading(), matches)
+def _finish(plan: _Plan, text: str, reading: Future[Reading] | None, tolerant: bool) -> Extraction:
+    try:
+        # While the patterns look, the engine is at the texts behind this one.
+        return _combine(text, plan, reading.result() if reading else Reading(), _match(text, plan))
+    except Exception as error:
+        if not tolerant:
+            raise
+        logger.error("a text could not be read: %s", describe(error))
+        return Extraction(failure=type(error).__name__)
 
 
 def _combine(text: str, plan: _Plan, reading: Reading, matches: Sequence[Match]) -> Extraction:

@@ -9,7 +9,7 @@ import uuid
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import Problem, internal
-from serving.silence import describe
+from serving.silence import trace
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Guard:
         except Problem as problem:
             await problem.response()(scope, receive, send_marked)
         except Exception as error:
-            logger.error("request %s: %s", request_id, describe(error))
+            logger.error("request %s: %s", request_id, trace(error))
             if not status:
                 await internal().response()(scope, receive, send_marked)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pii.model_folder import ModelManifest
 from pii.spans import Span
 from pii.windows import Window
 from serving.engines.protocol import Engine
+from serving.together import together
 
 MIN_ANSWER_TOKENS = 16
 """A prompt that leaves fewer tokens than this for the answer is split instead of asked."""
@@ -105,7 +106,7 @@ class ModelDetector:
     async def read(self, text: str, types: Sequence[str]) -> Reading:
         """Find entities of the types, all of which the model has been trained on."""
         cut = windows.cut(text, self.manifest.window_chars, self.manifest.window_margin)
-        outcomes = await _together(self._ask(text, window, types, MAX_SPLITS) for window in cut)
+        outcomes = await together(self._ask(text, window, types, MAX_SPLITS) for window in cut)
         parts = [part for outcome in outcomes for part in outcome]
         used = [part for part in parts if part.used]
         return Reading(
@@ -123,7 +124,7 @@ class ModelDetector:
         if not part.truncated or halves is None:
             return [part]
         asked = _Part(window, replace(part.facts, asked_again=True), used=False)
-        left, right = await _together(self._ask(text, half, types, splits - 1) for half in halves)
+        left, right = await together(self._ask(text, half, types, splits - 1) for half in halves)
         return [asked, *left, *right]
 
     async def _answer(self, piece: str, window: Window, types: Sequence[str]) -> _Part:
@@ -146,16 +147,6 @@ class ModelDetector:
             num_ungrounded=len(answer.mentions) - len(grounding.spans),
             truncated=generation.finish == "length",
         )
-
-
-async def _together(calls: Iterable[Coroutine[Any, Any, list[_Part]]]) -> list[list[_Part]]:
-    """Run calls concurrently. The first failure cancels the others and is raised as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

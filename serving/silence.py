@@ -24,6 +24,13 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__} at {'/'.join(Path(last.filename).parts[-2:])}:{last.lineno}"
 
 
+def trace(error: BaseException) -> str:
+    """Kind of an exception and the places it went through, innermost last; never its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"  {'/'.join(Path(f.filename).parts[-2:])}:{f.lineno} {f.name}" for f in frames]
+    return "\n".join([type(error).__name__, *lines])
+
+
 class QuietFormatter(logging.Formatter):
     """Formats records of other libraries by their template alone, and exceptions by kind and places.
 
@@ -44,12 +51,8 @@ class QuietFormatter(logging.Formatter):
         self,
         ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
     ) -> str:
-        """The places of an exception and its kind, without messages and source lines."""
-        if ei[0] is None:
-            return ""
-        frames = traceback.extract_tb(ei[2])
-        lines = [f"  {'/'.join(Path(f.filename).parts[-2:])}:{f.lineno} {f.name}" for f in frames]
-        return "\n".join([*lines, f"  {ei[0].__name__}"])
+        """See `trace`."""
+        return "" if ei[1] is None else trace(ei[1])
 
 
 def quieten() -> None:

@@ -1,6 +1,7 @@
-"""The extractor: whatever the model writes, every span is a slice of the text and nothing is lost silently."""
+"""Whatever the model writes, every span is a slice of the text, and nothing is lost silently."""
 
 import asyncio
+import itertools
 import json
 import re
 import subprocess
@@ -93,7 +94,7 @@ def manifest(untrained_model: Path) -> ModelManifest:
 def check(text: str, extraction: Extraction) -> None:
     for spans in (extraction.spans, extraction.model_spans, extraction.pattern_spans):
         assert list(spans) == sorted(spans)
-        assert all(one.end <= other.start for one, other in zip(spans, spans[1:], strict=False))
+        assert all(one.end <= other.start for one, other in itertools.pairwise(spans))
         assert all(text[s.start : s.end] == s.as_entity(text)["value"] != "" for s in spans)
     json.dumps([span.as_entity(text) for span in extraction.spans]).encode("utf-8")
 

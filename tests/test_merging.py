@@ -1,5 +1,7 @@
 """Merging: one rule for what the model and the patterns say of the same characters."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +96,7 @@ matches = st.builds(
 @given(st.lists(spans, max_size=8), st.lists(matches, max_size=8))
 def test_the_result_is_sorted_disjoint_and_invents_nothing(found: list[Span], marked: list[Match]) -> None:
     merged = merge(TEXT, found, marked)
-    assert all(one.end <= other.start for one, other in zip(merged, merged[1:], strict=False))
+    assert all(one.end <= other.start for one, other in itertools.pairwise(merged))
     given_spans = [*found, *(match.span for match in marked)]
     for span in merged:
         assert any(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configs.stage import file_hash
 from pii.errors import ModelFolderError
@@ -67,13 +67,35 @@ def resolve(name: str, revision: str | None = None) -> Base:
     return Base(name, found.name, found)
 
 
-def load_model(base: Base, dtype: torch.dtype) -> PreTrainedModel:
-    """Load a base's weights in a number format. Raises ModelFolderError: they cannot be read."""
-    from transformers import AutoModelForCausalLM
+def load_model(base: Base, dtype: torch.dtype, *, four_bit: bool = False) -> PreTrainedModel:
+    """Load a base's weights.
 
+    Args:
+        base: where they lie.
+        dtype: their number format; of the computation where they are quantised.
+        four_bit: quantise to 4-bit NF4 with double quantisation, for QLoRA.
+
+    Raises ModelFolderError: they cannot be read.
+    """
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    options: dict[str, Any] = {"dtype": dtype}
+    if four_bit:
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
     try:
-        return AutoModelForCausalLM.from_pretrained(str(base.folder), dtype=dtype)
+        model = AutoModelForCausalLM.from_pretrained(str(base.folder), **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelFolderError(
             f"{base.name}: the weights cannot be read ({type(error).__name__}); fetch the folder again"
         ) from None
+    for module in model.modules():
+        # On a CPU, the first measurement would repack the weights for inference, and training, which comes
+        # after it, would then go through a kernel without gradients.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model

@@ -18,6 +18,7 @@ from pii.errors import ModelFolderError
 from pii.model_folder import CARD, ModelManifest, read_manifest, write_manifest
 from training.base import Base, load_model, resolve
 from training.folder import write_model_folder
+from training.recipe import MERGEABLE
 from training.silence import keep_quiet
 from training.tokenizer import load as load_tokenizer
 
@@ -127,11 +128,10 @@ def merged_model(base: Base, adapter: Path) -> Any:
     import torch
     from peft import PeftModel
 
-    adapted = PeftModel.from_pretrained(load_model(base, torch.float32), str(adapter))
-    if not hasattr(adapted.base_model, "merge_and_unload"):
-        kind = adapted.peft_config["default"].peft_type.value
-        raise ModelFolderError(f"{adapter}: {kind} adds tokens, not weights: it cannot be merged")
-    return adapted.merge_and_unload()
+    method = read_manifest(adapter).method
+    if method not in MERGEABLE:
+        raise ModelFolderError(f"{adapter}: {method} is more than a change of weights and cannot be merged")
+    return PeftModel.from_pretrained(load_model(base, torch.float32), str(adapter)).merge_and_unload()
 
 
 def stored_dtype(base: Base) -> Any:

@@ -10,8 +10,26 @@ from pydantic import Field, model_validator
 from configs.reader import StrictConfig
 from training.bare import Architecture
 
-Method = Literal["full", "lora"]
-"""Which weights are trained."""
+Method = Literal[
+    "full",
+    "lora",
+    "qlora",
+    "dora",
+    "rslora",
+    "pissa",
+    "prompt_tuning",
+    "prefix_tuning",
+    "p_tuning",
+    "ia3",
+    "adapter",
+]
+"""Which weights are trained: all; low-rank ones beside the linear layers, in five forms; virtual tokens in
+three; scales (``ia3``); or bottlenecks behind the feed-forward layers (``adapter``)."""
+
+LOW_RANK = ("lora", "qlora", "dora", "rslora", "pissa")
+VIRTUAL_TOKENS = ("prompt_tuning", "prefix_tuning", "p_tuning")
+MERGEABLE = ("full", *LOW_RANK, "ia3")
+"""Methods whose result is a plain model again; the others need their adapter wherever they run."""
 
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 
@@ -23,7 +41,13 @@ class BareBase(StrictConfig):
 
 
 class LoraRecipe(StrictConfig):
-    """Low-rank adapters (Hu et al. 2021, https://arxiv.org/abs/2106.09685)."""
+    """Low-rank adapters (Hu et al. 2021, https://arxiv.org/abs/2106.09685) and their kin.
+
+    ``qlora``: the base in 4-bit NF4 with double quantisation (https://arxiv.org/abs/2305.14314);
+    ``dora``: direction and magnitude apart (https://arxiv.org/abs/2402.09353); ``rslora``: scaled by
+    alpha / sqrt(rank) (https://arxiv.org/abs/2312.03732); ``pissa``: begun from the largest singular
+    vectors (https://arxiv.org/abs/2404.02948).
+    """
 
     rank: int = Field(default=16, gt=0)
     """Width of the adapters."""
@@ -33,6 +57,34 @@ class LoraRecipe(StrictConfig):
     """Dropout before the adapter."""
     targets: Literal["all-linear", "attention", "qv"] | tuple[str, ...] = "all-linear"
     """Which linear layers get one: all but the head, attention's four, queries and values, or names."""
+
+
+class VirtualTokensRecipe(StrictConfig):
+    """Virtual tokens, the only weights that are trained.
+
+    Prompt tuning (https://arxiv.org/abs/2104.08691), prefix tuning (https://arxiv.org/abs/2101.00190) and
+    p-tuning (https://arxiv.org/abs/2103.10385).
+    """
+
+    count: int = Field(default=20, gt=0)
+    """Number of virtual tokens; they take room of the context."""
+    projection: bool = False
+    """``prefix_tuning`` alone: learn the prefix through a small network."""
+    encoder_size: int = Field(default=128, gt=0)
+    """``p_tuning`` and a projection: width of the network behind the virtual tokens."""
+
+
+class AdapterRecipe(StrictConfig):
+    """Bottleneck adapters, one behind each feed-forward layer.
+
+    Pfeiffer et al. 2021 (https://arxiv.org/abs/2005.00247) after Houlsby et al. 2019
+    (https://arxiv.org/abs/1902.00751).
+    """
+
+    size: int = Field(default=32, gt=0)
+    """Width of the bottleneck."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout inside the bottleneck."""
 
 
 class BatchRecipe(StrictConfig):
@@ -131,7 +183,15 @@ class TrainRecipe(StrictConfig):
     method: Method = "full"
     """Which weights are trained."""
     lora: LoraRecipe = LoraRecipe()
-    """Used by ``lora``."""
+    """Used by ``lora``, ``qlora``, ``dora``, ``rslora``, ``pissa``; `targets` by ``ia3`` too."""
+    virtual_tokens: VirtualTokensRecipe = VirtualTokensRecipe()
+    """Used by ``prompt_tuning``, ``prefix_tuning``, ``p_tuning``."""
+    adapter: AdapterRecipe = AdapterRecipe()
+    """Used by ``adapter``."""
+    init_from: Path | None = None
+    """The folder of an adapter of the same method and base to begin from; null: begin anew."""
+    layers_to_freeze: int = Field(default=0, ge=0)
+    """``full`` alone: the embeddings and this many of the lowest layers stay as they are; 0: none of it."""
     context_tokens: int = Field(default=1024, ge=64)
     """Most tokens of an example; a longer one is counted out by name, never cut."""
     batch: BatchRecipe = BatchRecipe()
@@ -155,4 +215,10 @@ class TrainRecipe(StrictConfig):
     def _method_has_a_base(self) -> Self:
         if self.method != "full" and isinstance(self.base, BareBase):
             raise ValueError(f"method {self.method} adapts trained weights: set base to a folder or a hub id")
+        if self.init_from is not None and self.method not in (*LOW_RANK, "ia3", "adapter"):
+            raise ValueError(f"init_from: method {self.method} cannot begin from an adapter")
+        if self.method != "full" and self.layers_to_freeze:
+            raise ValueError("layers_to_freeze is for method full: an adapter freezes the base anyway")
+        if self.method == "prefix_tuning" and self.gradient_checkpointing:
+            raise ValueError("prefix_tuning and gradient_checkpointing do not go together: set it to false")
         return self

@@ -29,14 +29,17 @@ from training.examples import DataFolder, Example, LeftOut, Row, count_by_source
 from training.failures import mendable
 from training.folder import write_model_folder
 from training.merge import merged_model, stored_dtype, write_record
-from training.methods import attach, count_parameters
-from training.recipe import BareBase, TrainRecipe
+from training.methods import attach, count_parameters, keep_initial, save_adapter
+from training.recipe import LOW_RANK, MERGEABLE, VIRTUAL_TOKENS, BareBase, TrainRecipe
 from training.schedule import Clock
 from training.silence import keep_quiet
 from training.tokenizer import load as load_tokenizer
 from training.tokenizer import train as train_tokenizer
 
 logger = logging.getLogger(__name__)
+
+INITIAL = "initial"
+"""Beside the checkpoints: a PiSSA adapter before training."""
 
 _VOCABULARY_ROWS = 20_000
 """Rows that a new tokenizer is trained on: enough for 6,000 tokens, and read in seconds."""
@@ -148,9 +151,10 @@ def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device
             recipe.base.architecture, tokenizer, context_tokens=recipe.context_tokens, seed=recipe.seed
         )
     # Weights that are trained stay in float32 and are rounded for the products alone; frozen ones need not.
-    frozen = recipe.method != "full" and where.kind == "cuda"
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision) if frozen else None
-    return attach(load_model(base, dtype or torch.float32), recipe)
+    # PiSSA changes the base, which has to be undone exactly.
+    rounded = where.kind == "cuda" and recipe.method not in ("full", "pissa")
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision) if rounded else None
+    return attach(load_model(base, dtype or torch.float32, four_bit=recipe.method == "qlora"), recipe)
 
 
 def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
@@ -174,6 +178,8 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
     logger.info("%d examples, %d of %d parameters are trained", len(job.train), trainable, total)
     if checkpoint is not None:
         logger.info("going on from step %d", checkpoints.num_steps(checkpoint))
+    if job.recipe.method == "pissa" and checkpoint is None:
+        keep_initial(job.model, job.recipe.output / "checkpoints" / INITIAL)
     clock.start(checkpoints.seconds_of(checkpoint) if checkpoint else 0.0)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if "eval_loss" not in trainer.state.log_history[-2]:  # the last entry is the summary of the run
@@ -199,7 +205,9 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
 def _manifest(job: _Job, data: DataFolder, base: Base | None, facts: dict[str, Any]) -> ModelManifest:
     recipe = job.recipe
     left = recipe.model_dump(mode="json", exclude={"data", "output", "base", "revision", "method", "watch"})
-    unused = () if recipe.method != "full" else ("lora",)
+    used = {"adapter": "adapter"} | dict.fromkeys((*LOW_RANK, "ia3"), "lora")
+    used |= dict.fromkeys(VIRTUAL_TOKENS, "virtual_tokens")
+    unused = {"lora", "virtual_tokens", "adapter"} - {used.get(recipe.method)}
     architecture = recipe.base.model_dump() if isinstance(recipe.base, BareBase) else {}
     return ModelManifest(
         codec_version=codec.VERSION,
@@ -227,8 +235,11 @@ def _write_model(job: _Job, base: Base | None, manifest: ModelManifest) -> None:
     if job.recipe.method != "full":
         assert base is not None
         with writing_folder(output / "adapter") as half:
-            model.save_pretrained(half)
+            save_adapter(model, half, job.recipe, output / "checkpoints" / INITIAL)
             write_record(half, base, manifest)
+        if job.recipe.method not in MERGEABLE:
+            logger.info("wrote %s; %s cannot be merged", output / "adapter", job.recipe.method)
+            return
         # Not the trained copy: its frozen weights may be rounded or quantised.
         model = merged_model(base, output / "adapter")
     if base is not None:

@@ -13,8 +13,8 @@ from pii.taxonomy import EntityType, Taxonomy, shipped
 _HEAD = """# Entity types
 
 Written from `pii/entity_types.yaml` and `pii/identifiers/` by
-`python -m pii.reference -o docs/entity_types.md`; a test compares. Country and issuer are no types: a check sets them as `subtype` (`cn_resident_id`, `us_ssn`,
-`unionpay`, `iban`).
+`python -m pii.reference -o docs/entity_types.md`; a test compares. Country and issuer are no types: a check
+sets them as `subtype` (`cn_resident_id`, `us_ssn`, `unionpay`, `iban`).
 
 - **on**: extracted where a request names no types.
 - **tier**: *direct* points at one person by itself, *quasi* together with others, *none* at an organisation.

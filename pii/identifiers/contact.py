@@ -64,12 +64,12 @@ def _numbering_plan(number: str) -> Verdict:
     return Verdict(None, f"{country}_{kind}")
 
 
-_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}"
+_LOCAL = r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}"
 _EMAIL = re.compile(rf"({_LOCAL})@((?:[^\W_](?:[\w-]{{0,61}}[^\W_])?\.)+[^\W\d_]{{2,24}}|\[[0-9a-fA-F:.]+\])")
 
 
 def email(value: str) -> Verdict:
-    """Address syntax of RFC 5321 without quoted local parts; domains may be international (RFC 5890)."""
+    """Address syntax of RFC 5321 and 6531 (international letters) without quoted local parts."""
     match = _EMAIL.fullmatch(plain(value))
     if not match or len(match[0]) > 254:
         return IMPOSSIBLE

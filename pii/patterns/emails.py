@@ -15,7 +15,8 @@ _DOMAIN = re.compile(
     r"(?![A-Za-z0-9@]|-[A-Za-z0-9]|\.[A-Za-z0-9])|[\u4e00-\u9fffA-Za-z0-9-]{1,20}\.(?:中国|公司|网络|在线))"
 )
 # RFC 5321 allows more marks; in running text and code they belong to what stands around the address.
-_LOCAL = re.compile(r"[A-Za-z0-9._%+\u00c0-\u024f-]")
+# Letters of scripts that write no spaces between words would run into the sentence before the address.
+_LOCAL = re.compile(r"(?![\u0e00-\u0eff\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff])[\w.%+-]")
 _MAX_LOCAL = 64
 
 _PLACEHOLDER = re.compile(

@@ -14,7 +14,7 @@ from pii.patterns.scanned import Candidate, Scanned
 
 # Between a label and its value: at most a bracketed remark, some filler words and marks. Bounded.
 _FILLER = (
-    r"[:=#|>*`\"'“”‘’「」『』【】\[{<、]|\((?!\+?[0-9]{2,4}\))|->|→|--?(?=[ \d])"
+    r"#(?=[ 0-9])|[:=|>*`\"'“”‘’「」『』【】\[{<、]|\((?!\+?[0-9]{2,4}\))|->|→|--?(?=[ \d])"
     r"|是|为|叫|改[为成]|变更为|更新为|号码?|账号|帐号|码|地址"
     r"|(?:id|no|num|number|is|was|are|at|of|to|now|here|on|set|in|ending)(?![a-z])\.?"
 )

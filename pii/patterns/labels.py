@@ -49,13 +49,18 @@ def not_values() -> frozenset[str]:
     return frozenset(_file().not_values)
 
 
+def _spaced(lower: str) -> str:
+    """``api_key`` reads as ``api key``."""
+    return lower.replace("_", " ")
+
+
 @functools.cache
 def table() -> Mapping[str, tuple[str, ...]]:
-    """Label word (lower case) → the types that it may announce."""
+    """Label word (lower case, ``_`` as a space) → the types that it may announce."""
     words: dict[str, list[str]] = {}
     for name, labels in _file().types.items():
         for word in (*labels.zh, *labels.en):
-            words.setdefault(word.lower(), []).append(name)
+            words.setdefault(_spaced(word.lower()), []).append(name)
     return {word: tuple(types) for word, types in words.items()}
 
 
@@ -108,6 +113,14 @@ def _words() -> _Words:
 _WORD = re.compile(r"[a-z]+")
 
 
+_LONGER_TOKEN = re.compile(r"(?<=[a-z])(?:[a-z]|-[0-9a-z])")
+
+
+def _continues(lower: str, end: int) -> bool:
+    """Whether a label ends inside a longer word or token: ``emp`` in ``employ`` and in ``EMP-123``."""
+    return _LONGER_TOKEN.match(lower, end) is not None
+
+
 def _occurrences(lower: str) -> Iterator[re.Match[str]]:
     """Every place where a label may stand, in no order. Words are looked up before the trie is tried."""
     words = _words()
@@ -115,9 +128,7 @@ def _occurrences(lower: str) -> Iterator[re.Match[str]]:
     first_words, match = words.first_words, words.other.match
     for word in _WORD.finditer(lower):
         if word[0] in first_words and (found := match(lower, word.start())):
-            last = lower[found.end() - 1 : found.end() + 1]
-            # An English label does not end inside a longer word.
-            if not (len(last) == 2 and last.isascii() and last.isalpha()):
+            if not _continues(lower, found.end()):
                 yield found
 
 
@@ -130,7 +141,7 @@ class Labels:
 
     def __init__(self, lower: str) -> None:
         known = table()
-        found = (Label(*match.span(), known[match[0]]) for match in _occurrences(lower))
+        found = (Label(*match.span(), known[match[0]]) for match in _occurrences(_spaced(lower)))
         self.all: list[Label] = sorted(found, key=lambda label: (label.end, label.start))
         self._ends = [label.end for label in self.all]
         self._lower = lower

@@ -29,6 +29,13 @@ def _personal(value: str) -> Verdict:
     return Verdict(False) if is_hotline(value) else check("PHONE_NUMBER", value)
 
 
+def _with_country_code(value: str) -> Verdict:
+    """A plus sign says that it is a telephone number, even where the numbering plan has no such number."""
+    verdict = _personal(value)
+    num_digits = sum(c.isdigit() for c in value)
+    return Verdict(None) if verdict.valid is False and 8 <= num_digits <= 12 else verdict
+
+
 def _masked(value: str) -> Verdict:
     return Verdict(None, "cn_mobile")
 
@@ -62,7 +69,7 @@ PHONES = (
         rf"\+(?<![{_TOKEN}]\+)[1-9][0-9]{{0,2}}(?:[ .-]{{0,2}}\(?[0-9]{{1,5}}\)?){{2,6}}"
         + _EXTENSION
         + rf"(?![{ALNUM}])",
-        judge=_personal,
+        judge=_with_country_code,
         narrow=True,
     ),
     shape(

@@ -17,12 +17,13 @@ from typing import Any
 from configs.errors import ConfigError
 from configs.reader import StrictConfig, parse, read_yaml
 from data_pipeline.grammar import Slot, Template, compile_template, expand, phrases_of, slots_of
-from data_pipeline.values import kinds, slots
+from data_pipeline.values import kinds, providers, slots
 from data_pipeline.values.chance import pick
+from pii.taxonomy import shipped
 
 FOLDER = Path(__file__).with_name("templates")
 LANGUAGES = ("zh", "en")
-_SHARED = frozenset({"phrases", "labels", "records"})
+_SHARED = frozenset({"phrases", "clauses"})
 
 
 class FamilySource(StrictConfig):
@@ -73,6 +74,7 @@ class Phrasebook:
         families: sentences with values, by id.
         negatives: families whose sentences hold no value of a person.
         phrases: by language and name.
+        clauses: what may be put into a real sentence, by language and place.
         label_words: by kind or slot, then by language, or ``key`` for machine-readable names.
         records: by name.
     """
@@ -80,6 +82,7 @@ class Phrasebook:
     families: Mapping[str, Family]
     negatives: Mapping[str, Family]
     phrases: Mapping[str, Mapping[str, Sequence[Template]]]
+    clauses: Mapping[str, Mapping[str, Sequence[Template]]]
     label_words: Mapping[str, Mapping[str, tuple[str, ...]]]
     records: Mapping[str, RecordSource]
 
@@ -128,8 +131,17 @@ def _families(language: str) -> list[Family]:
     return found
 
 
+def _lists(language: str, name: str) -> dict[str, tuple[Template, ...]]:
+    """The named lists of a shared file."""
+    file = FOLDER / language / f"{name}.yaml"
+    return {key: _compiled(sources, f"{file}: {key}") for key, sources in read_yaml(file).items()}
+
+
 def _check(family: Family, phrases: Mapping[str, Sequence[Template]]) -> None:
-    """Refuse unknown slots, kinds and phrases when the files are read, not at the millionth document."""
+    """Refuse unknown slots, kinds and phrases when the files are read, not at the millionth document.
+
+    A plain sentence may hold optional types and look-alikes, never a type that is extracted by default.
+    """
     known_slots, known_kinds = set(slots()), set(kinds())
     for template in (*family.openings, *family.sentences, *family.plain, *family.closings):
         for slot in slots_of(template):
@@ -137,17 +149,19 @@ def _check(family: Family, phrases: Mapping[str, Sequence[Template]]) -> None:
                 raise ConfigError(f"{family.id}: no provider for the slot {slot.name} {slot.kind}".rstrip())
         if unknown := phrases_of(template) - set(phrases):
             raise ConfigError(f"{family.id}: no phrases named {', '.join(sorted(unknown))}")
+    for slot in set[Slot]().union(*map(slots_of, family.plain)):
+        if any(p.type in shipped().default_types for p in providers(slot.name)):
+            raise ConfigError(f"{family.id}: a plain sentence shows the slot {slot.name}")
 
 
 @functools.cache
 def phrasebook() -> Phrasebook:
     """Read and check all template files. Raises ConfigError with file and place."""
-    phrases: dict[str, dict[str, tuple[Template, ...]]] = {}
+    phrases = {language: _lists(language, "phrases") for language in LANGUAGES}
+    clauses = {language: _lists(language, "clauses") for language in LANGUAGES}
     families: dict[str, Family] = {}
     negatives: dict[str, Family] = {}
     for language in LANGUAGES:
-        file = FOLDER / language / "phrases.yaml"
-        phrases[language] = {n: _compiled(v, f"{file}: {n}") for n, v in read_yaml(file).items()}
         for family in _families(language):
             _check(family, phrases[language])
             (negatives if family.domain == "negatives" else families)[family.id] = family
@@ -157,4 +171,4 @@ def phrasebook() -> Phrasebook:
     }
     file = FOLDER / "records.yaml"
     records = {n: parse(v, RecordSource, f"{file}: {n}") for n, v in read_yaml(file).items()}
-    return Phrasebook(families, negatives, phrases, labels, records)
+    return Phrasebook(families, negatives, phrases, clauses, labels, records)

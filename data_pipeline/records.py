@@ -68,12 +68,13 @@ _ASCII_SLOTS = frozenset(
 )
 
 
-def _keys(scene: Scene, row: Row, style: str) -> list[str]:
-    """A name for each field, unlike within the row."""
+def _keys(scene: Scene, rows: Sequence[Row], style: str) -> list[str]:
+    """A name for each column, unlike the others; several rows may hold several kinds in a column."""
     names: list[str] = []
-    for piece in row:
+    for piece in rows[0]:
         language = scene.language if style == "words" else "key"
-        word = pick(scene.rng, scene.book.labels(language, piece.kind, piece.slot))
+        kind = piece.kind if len(rows) == 1 else ""
+        word = pick(scene.rng, scene.book.labels(language, kind, piece.slot))
         name = _STYLES[style](word)
         while name in names:
             name += "2"
@@ -116,7 +117,7 @@ def _joined(parts: Sequence[Sequence[Piece]], joint: str) -> list[Piece]:
 def form(scene: Scene, rows: list[Row]) -> list[Piece]:
     """Label and value, one or several a line; fields left blank in between."""
     rng, row = scene.rng, rows[0]
-    names = _keys(scene, row, "words")
+    names = _keys(scene, rows, "words")
     shapes = {
         "zh": ("{}：", "{}：", "{}:", "{}: ", "【{}】", "{} ", "{}\t", "{}＝", "□{}：", "*{}："),
         "en": ("{}: ", "{}: ", "{}:", "{} - ", "{}\t", "[{}] ", "{} = ", "* {}: ", "{}\n"),
@@ -138,7 +139,7 @@ def form(scene: Scene, rows: list[Row]) -> list[Piece]:
 def json_object(scene: Scene, rows: list[Row]) -> list[Piece]:
     """An object or an array of objects, compact or indented."""
     rng = scene.rng
-    names, style = _keys(scene, rows[0], _style(scene)), rng.random()
+    names, style = _keys(scene, rows, _style(scene)), rng.random()
     gap, colon = ("\n  ", ": ") if style < 0.4 else ("", ":") if style < 0.7 else (" ", ": ")
     objects: list[list[Piece]] = []
     for row in rows:
@@ -167,7 +168,7 @@ def json_object(scene: Scene, rows: list[Row]) -> list[Piece]:
 def xml(scene: Scene, rows: list[Row]) -> list[Piece]:
     """Elements, or one element with attributes."""
     rng = scene.rng
-    names = _keys(scene, rows[0], pick(rng, ("snake", "camel", "pascal")))
+    names = _keys(scene, rows, pick(rng, ("snake", "camel", "pascal")))
     root = pick(rng, ("record", "user", "person", "item", "customer", "Row"))
     if rng.random() < 0.25:
         elements = [
@@ -201,7 +202,7 @@ def csv(scene: Scene, rows: list[Row]) -> list[Piece]:
     always = rng.random() < 0.25
     lines: list[list[Piece]] = []
     if rng.random() < 0.85:
-        lines.append([Piece(separator.join(_keys(scene, rows[0], _style(scene))))])
+        lines.append([Piece(separator.join(_keys(scene, rows, _style(scene))))])
     for row in rows:
         cells = []
         for piece in row:
@@ -214,7 +215,7 @@ def csv(scene: Scene, rows: list[Row]) -> list[Piece]:
 def table(scene: Scene, rows: list[Row]) -> list[Piece]:
     """A Markdown table, or columns of spaces."""
     rng = scene.rng
-    names = _keys(scene, rows[0], pick(rng, ("words", "words", "snake")))
+    names = _keys(scene, rows, pick(rng, ("words", "words", "snake")))
     if rng.random() < 0.6:
         rule = "|" + "|".join(pick(rng, ("---", ":--")) for _ in names) + "|"
         lines = [[Piece("| " + " | ".join(names) + " |")], [Piece(rule)]]
@@ -228,7 +229,7 @@ def table(scene: Scene, rows: list[Row]) -> list[Piece]:
 def log(scene: Scene, rows: list[Row]) -> list[Piece]:
     """Lines of a service's log with key=value pairs."""
     rng = scene.rng
-    names = _keys(scene, rows[0], _machine_style(scene))
+    names = _keys(scene, rows, _machine_style(scene))
     equals, gap = pick(rng, (("=", " "), ("=", ", "), (":", " "), ('="', '" '), (": ", "; ")))
     lines: list[list[Piece]] = []
     for row in rows:
@@ -280,7 +281,7 @@ def log(scene: Scene, rows: list[Row]) -> list[Piece]:
 def settings(scene: Scene, rows: list[Row]) -> list[Piece]:
     """YAML, .env, ini and properties files."""
     rng, row = scene.rng, rows[0]
-    names = _keys(scene, row, _machine_style(scene))
+    names = _keys(scene, rows, _machine_style(scene))
     shape = pick(rng, ("{}: ", "{}=", "{} = ", 'export {}="', "{}: '", "  {}: "))
     tail = shape[-1] if shape[-1] in "\"'" else ""
     lines = [
@@ -293,7 +294,7 @@ def settings(scene: Scene, rows: list[Row]) -> list[Piece]:
 def code(scene: Scene, rows: list[Row]) -> list[Piece]:
     """A line or two of source code: a dictionary, a call, assignments, a test, a shell command."""
     rng, row = scene.rng, rows[0]
-    names = _keys(scene, row, pick(rng, ("snake", "camel")))
+    names = _keys(scene, rows, pick(rng, ("snake", "camel")))
     mark = pick(rng, "\"'")
     shape = int(rng.random() * 4)
     if shape == 0:
@@ -323,7 +324,7 @@ def code(scene: Scene, rows: list[Row]) -> list[Piece]:
 def sql(scene: Scene, rows: list[Row]) -> list[Piece]:
     """INSERT with its rows, or SELECT and UPDATE by a value."""
     rng = scene.rng
-    names = _keys(scene, rows[0], "snake")
+    names = _keys(scene, rows, "snake")
     target = pick(rng, ("users", "t_customer", "patient", "orders", "sys_user", "members"))
     if rng.random() < 0.65:
         tuples = [[Piece("('"), *_joined([[p] for p in row], "', '"), Piece("')")] for row in rows]
@@ -347,7 +348,7 @@ def sql(scene: Scene, rows: list[Row]) -> list[Piece]:
 def url(scene: Scene, rows: list[Row]) -> list[Piece]:
     """A web address whose query holds the values; perhaps in a request line."""
     rng, row = scene.rng, rows[0]
-    names = _keys(scene, row, _machine_style(scene))
+    names = _keys(scene, rows, _machine_style(scene))
     host = pick(
         rng, ("api.example.com", "m.shop.test", "localhost:8080", "open.service.internal", "www.site.test")
     )

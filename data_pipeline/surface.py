@@ -116,8 +116,8 @@ def masked(text: str, kind: str, rng: Random) -> str:
     if "@" in text:
         local, _, domain = text.partition("@")
         return f"{local[0]}{mark * number(rng, 3, 5)}@{domain}"
-    if len(text) < 5:
-        return text[0] + mark * (len(text) - 1)
+    if kind == "full_name" or len(text) < 5:
+        return " ".join(word[0] + mark * (len(word) - 1) for word in text.split(" ") if word)
     keep_head, keep_tail = pick(rng, ((3, 4), (3, 4), (6, 4), (4, 4), (1, 1), (0, 4)))
     if keep_head + keep_tail >= len(text) - 1:
         keep_head, keep_tail = 2, 2

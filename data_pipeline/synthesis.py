@@ -12,7 +12,6 @@ inside the address, and then does not count URL among its types.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from random import Random
@@ -24,6 +23,7 @@ from configs.errors import ConfigError
 from configs.reader import StrictConfig
 from data_pipeline.ambiguity import is_ambiguous
 from data_pipeline.grammar import Template, expand
+from data_pipeline.insertion import insert_clause
 from data_pipeline.noise import NOISES
 from data_pipeline.phrasebook import Family, phrasebook
 from data_pipeline.prose import CARRIERS, Unit, compose
@@ -87,7 +87,21 @@ NOISE_SHARES: Mapping[str, Share] = {
     "doubled_blanks": 0.01,
     "wide_characters": 0.01,
 }
-FOREIGN_FAMILIES = ()
+FOREIGN_FAMILIES = (
+    "zh.school.campus",
+    "zh.property.property_service",
+    "zh.government.petition",
+    "zh.vehicle.ride",
+    "zh.business.meeting",
+    "zh.negatives.official",
+    "en.school.parents",
+    "en.court.police",
+    "en.telecom.service",
+    "en.government.complaint",
+    "en.negatives.official",
+    "record.guest",
+    "record.tenant",
+)
 FOREIGN_CARRIERS = ("xml", "transcript")
 
 
@@ -98,6 +112,8 @@ class SynthesisConfig(StrictConfig):
     """Language of the text; mixed: label words, names or sentences of both."""
     no_entity: float = Field(default=0.38, ge=0, le=1)
     """Share of documents without any value of a person (hard negatives)."""
+    negative_families: float = Field(default=0.45, ge=0, le=1)
+    """Share of the prose among them that is all look-alikes and small talk, from the files ``negatives``."""
     forms: dict[str, Share] = dict(FORM_SHARES)
     """Share of each surface form (`data_pipeline.surface.FORMS` and ``bare``) where it suits a value."""
     carriers: dict[str, Share] = dict(CARRIER_SHARES)
@@ -134,7 +150,7 @@ class Synthesiser:
         self._languages = Weighted(dict(config.languages))
         own = {c: w for c, w in config.carriers.items() if c not in config.foreign_carriers}
         self._carriers = {False: Weighted(own), True: Weighted(dict(config.carriers))}
-        self._suited: dict[tuple[str, str, bool, bool], tuple[Family, ...]] = {}
+        self._suited: dict[tuple[str | bool, ...], tuple[Family, ...]] = {}
         self._noises = Weighted(dict(config.noises))
         self._all_types = tuple(t.name for t in shipped())
         self._default_types = shipped().default_types
@@ -154,6 +170,14 @@ class Synthesiser:
     def documents(self, start: int, count: int) -> Iterator[Document]:
         """The documents from index `start` on."""
         return (self.document(index) for index in range(start, start + count))
+
+    def insert_into(self, sentence: Document, index: int) -> Document:
+        """A real sentence with a clause that holds values; its own labels stay (`data_pipeline.insertion`).
+
+        The sentence itself comes back where no clause fits.
+        """
+        rng = Random(f"{self.seed}:insertion:{index}")
+        return insert_clause(sentence, rng, self._book, self.config.forms, reserved=self.config.reserved)
 
     def _draft(self, rng: Random, name: str, *, empty: bool = False) -> Document:
         config = self.config
@@ -199,25 +223,24 @@ class Synthesiser:
     def _is_foreign(self, family: str, carrier: str) -> bool:
         return family in self.config.foreign_families or carrier in self.config.foreign_carriers
 
-    def _families(self, language: str, carrier: str, foreign: bool, anonymous: bool) -> tuple[Family, ...]:
-        key = (language, carrier, foreign, anonymous)
+    def _families(self, *key: str | bool) -> tuple[Family, ...]:
         if key not in self._suited:
-            self._suited[key] = self._suiting_families(*key)
+            self._suited[key] = self._suiting(*key)  # type: ignore[arg-type]
         return self._suited[key]
 
-    def _suiting_families(
-        self, language: str, carrier: str, foreign: bool, anonymous: bool
+    def _suiting(
+        self, language: str, carrier: str, foreign: bool, anonymous: bool, hard: bool
     ) -> tuple[Family, ...]:
-        """Families of the language that suit the carrier; foreign: the set-aside ones, unless the carrier is."""
-        config, book = self.config, self._book
-        pool = [*book.families.values(), *(book.negatives.values() if anonymous else ())]
-        own = [f for f in pool if f.language == language and (f.plain if anonymous else f.sentences)]
-        suited = [f for f in own if carrier in f.carriers] or own
-        if foreign and carrier not in config.foreign_carriers:
-            return tuple(f for f in suited if f.id in config.foreign_families) or tuple(
-                f for f in own if f.id in config.foreign_families
-            )
-        return tuple(f for f in suited if f.id not in config.foreign_families)
+        """Families that suit the language and, where there are such, the carrier.
+
+        foreign: the set-aside families; where the carrier itself is set aside, the others.
+        """
+        config = self.config
+        pool = self._book.negatives if hard else self._book.families
+        own = [f for f in pool.values() if f.language == language and (f.plain if anonymous else f.sentences)]
+        aside = foreign and carrier not in config.foreign_carriers
+        own = [f for f in own if (f.id in config.foreign_families) == aside]
+        return tuple(f for f in own if carrier in f.carriers) or tuple(own)
 
     def _write(
         self, scene: Scene, carrier: str, foreign: bool, anonymous: bool
@@ -225,9 +248,10 @@ class Synthesiser:
         """Family id, domain and the pieces of a text."""
         if carrier in LAYOUTS:
             return self._write_record(scene, carrier, foreign, anonymous)
-        families = self._families(scene.language, carrier, foreign, anonymous)
+        hard = anonymous and scene.rng.random() < self.config.negative_families
+        families = self._families(scene.language, carrier, foreign, anonymous, hard)
         if not families:
-            families = self._families(scene.language, carrier, False, anonymous)
+            families = self._families(scene.language, carrier, False, anonymous, hard)
         family = pick(scene.rng, families)
         scene.anonymous = anonymous
         units = _units(scene, family, anonymous)
@@ -305,11 +329,3 @@ def _units(scene: Scene, family: Family, anonymous: bool) -> list[Unit]:
         options = phrases["closing"] if anonymous or not family.closings else family.closings
         units.append(scene.fill(expand(pick(rng, options), phrases, rng)))
     return [[p for p in unit if p.text] for unit in units if any(p.text for p in unit)]
-
-
-def digest(documents: Iterator[Document]) -> str:
-    """SHA-256 over texts and spans, to compare two runs."""
-    whole = hashlib.sha256()
-    for document in documents:
-        whole.update(repr((document.id, document.text, document.spans, document.types)).encode())
-    return whole.hexdigest()

@@ -340,3 +340,19 @@ def status(draw: Draw) -> str:
     return pick(
         draw.rng, ("done", "pending", "active", "shipped", "cancelled", "open", "closed", "in review")
     )
+
+
+@provides("duration", "duration", None)
+def duration(draw: Draw) -> str:
+    """Spans of time that name no date."""
+    rng = draw.rng
+    count = number(rng, 2, 36)
+    if draw.language == "zh":
+        return f"{count}{pick(rng, ('天', '个月', '年', '个工作日', '小时', '周'))}"
+    return f"{count} {pick(rng, ('days', 'months', 'years', 'business days', 'hours', 'weeks'))}"
+
+
+@provides("percent", "percent", None)
+def percent(draw: Draw) -> str:
+    """Rates and shares."""
+    return f"{number(draw.rng, 0, 99)}.{digits(draw.rng, 1)}%"

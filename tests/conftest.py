@@ -56,7 +56,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with random weights and windows of 120 characters: whatever holds for it, the code ensures."""
+    """Random weights, windows of 120 characters: what holds for this model, the code ensures."""
     from training.bare import write_untrained
 
     folder = tmp_path_factory.mktemp("models") / "untrained"

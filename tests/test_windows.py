@@ -184,13 +184,13 @@ def test_each_window_has_its_answer() -> None:
 
 
 def test_a_long_text_takes_no_time_to_speak_of() -> None:
-    text = "电话13800138000，" * 100_000
+    text = "电话13800138000，" * 20_000
     spans = [Span(start, start + 11, PHONE) for start in range(2, len(text), 14)]
     began = time.process_time()
     windows = cut(text, 400, 50)
     found = [localise(near(spans, window), window) for window in windows]
     assert gather(windows, found) == spans
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 3
 
 
 def near(spans: list[Span], window: Window) -> itertools.chain[Span]:

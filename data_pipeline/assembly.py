@@ -43,7 +43,8 @@ PATIENCE = 50
 
 Item = TypeVar("Item")
 
-OUTPUTS = (*(f"{split}.jsonl" for split in SPLITS), REFUSED, "README.md")
+OUTPUTS = (*(f"{split}.jsonl" for split in SPLITS), REFUSED)
+"""The files that `assemble` writes."""
 
 
 class Assembly:
@@ -83,7 +84,11 @@ class Assembly:
             self.sources[source.name] = facts
         for name, chat in self.config.chat.sources.items():
             state = chat_state(name, chat, self.config)
-            self.chats[name] = {"state": state, "licence": chat.licence}
+            self.chats[name] = {
+                "state": state,
+                "licence": chat.licence,
+                "licence_class": chat.licence_class,
+            }
             if state == "used" and self.config.chat.share > 0:
                 self._chats[name] = self._read_chat(name, chat_path(chat), chat.language)
                 self.chats[name]["conversations"] = len(self._chats[name])
@@ -126,6 +131,20 @@ class Assembly:
         """Source → share of the extraction examples, of those sources that are there."""
         wanted = {name: self.config.sources[name].share for name, pool in self._pools.items() if len(pool)}
         return tempered({**wanted, SYNTHETIC: self.config.synthetic.share}, self.config.temperature)
+
+    def source_facts(self, rows: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        """What is known of each source, with the share that it really has of the training examples.
+
+        Args:
+            rows: source → rows of the training split, chat included.
+        """
+        own = {"state": "used", "share": self.config.synthetic.share, "licence": "the project's own"}
+        sources = {**self.sources, SYNTHETIC: own}
+        total = sum(rows.get(name, 0) for name in sources) or 1
+        return {
+            name: {**facts, "examples": rows.get(name, 0), "given": round(rows.get(name, 0) / total, 4)}
+            for name, facts in sources.items()
+        }
 
     # --- hold out -------------------------------------------------------------------------------------
 
@@ -275,9 +294,10 @@ def assemble(config: DataConfig) -> dict[str, Any]:
         assembly = Assembly(config, ledger, stack)
         assembly.read()
         assembly.train(assembly.hold_out())
+        splits = ledger.splits()
         return {
-            "splits": ledger.splits(),
+            "splits": splits,
             "refused": ledger.refused(),
-            "sources": assembly.sources,
+            "sources": assembly.source_facts(splits["train"].get("source", {})),
             "chat": assembly.chats,
         }

@@ -2,7 +2,7 @@
 
 Reads labelled sources and general chat, adds synthetic documents, splits, removes what repeats or leaks,
 mixes, renders and proves every example. Writes train.jsonl, validation.jsonl, test.jsonl, foreign.jsonl,
-refused.jsonl, README.md and, last, manifest.json.
+refused.jsonl, README.md with its charts and, last, manifest.json.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from configs import command
 from configs.stage import Stage, read_manifest
 from data_pipeline.assembly import OUTPUTS, assemble
-from data_pipeline.card import write_card
+from data_pipeline.card import CARD_FILES, write_card
 from data_pipeline.inputs import fingerprints
 from data_pipeline.recipe import DataConfig
 
@@ -33,7 +33,7 @@ def build(config: DataConfig) -> dict[str, Any]:
     stage.begin()
     facts = assemble(config)
     write_card(config, facts)
-    return stage.finish(OUTPUTS, facts)
+    return stage.finish([*OUTPUTS, *CARD_FILES], facts)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import sys
 
 COMMANDS = {
     "data": ("data_pipeline.build", "merge, synthesise, mix and render training examples"),
+    "data inspect": ("data_pipeline.highlight", "show labelled documents with their spans marked"),
     "train": ("training.sft", "fine-tune a model on the examples"),
     "merge": ("training.merge", "merge an adapter into its base"),
     "eval": ("evaluation.run", "measure what serving does, and write the report"),
@@ -26,15 +27,17 @@ def main(argv: list[str] | None = None) -> int:
         lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
         sys.stdout.write("\n".join(["usage: pii COMMAND [--help] ...", "", *lines, ""]))
         return 0
-    if words[0] not in COMMANDS:
+    # A command is one word or two: `pii data`, `pii data inspect`.
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    name = " ".join(words[:length])
+    if name not in COMMANDS:
         sys.stderr.write(f"error: no such command; one of {', '.join(COMMANDS)}\n")
         return 2
     try:
-        module = importlib.import_module(COMMANDS[words[0]][0])
-        code: int = module.main(words[1:])
+        code: int = importlib.import_module(COMMANDS[name][0]).main(words[length:])
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package in {name.partition(".")[0] for name, _ in COMMANDS.values()} | {"configs", "pii", ""}:
+        if package in {module.partition(".")[0] for module, _ in COMMANDS.values()} | {"configs", "pii", ""}:
             raise
         sys.stderr.write(f"error: {package} is not installed; install the extra that this command needs\n")
         return 2

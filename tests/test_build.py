@@ -1,0 +1,224 @@
+"""The whole of `pii data` on small recipes: what it writes, what it refuses, and that nothing is lost."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from configs.reader import RECIPES, load
+from configs.stage import read_manifest
+from data_pipeline import build as command
+from data_pipeline.dedup import identifying_values, ngrams
+from data_pipeline.highlight import labelled_rows
+from data_pipeline.recipe import DataConfig
+from pii import codec
+from pii.grounding import ground
+from pii.spans import read_documents
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+CHARACTERS = (
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面"
+)
+
+
+def bio_file(path: Path, count: int) -> Path:
+    """Sentences of random characters with a name and a place, in MSRA's layout; none like another."""
+    chance = random.Random(5)
+    lines = []
+    for _ in range(count):
+        for word, kind in (("", "PER"), ("", "LOC")):
+            lines += [f"{c}\tO" for c in chance.choices(CHARACTERS, k=12)]
+            word = "".join(chance.choices("赵钱孙李周吴郑王", k=3))
+            lines += [f"{c}\t{'B' if i == 0 else 'I'}-{kind}" for i, c in enumerate(word)]
+        lines.append("")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def run(folder: Path, *more: str) -> int:
+    settings = [
+        f"folder={folder}", "examples=150", "test=20", "validation=20", "foreign=4", "workers=1",
+        "chat.share=0.1", *more,
+    ]  # fmt: skip
+    return command.main([part for setting in settings for part in ("--set", setting)])
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    source = bio_file(folder / "msra.bio", 400)
+    assert run(folder / "set", f"sources.msra.path={source}") == 0
+    return folder / "set"
+
+
+def test_every_example_is_the_truth_of_its_conversation(built):
+    rows = [row for row in lines(built / "train.jsonl") if "text" in row] + lines(built / "validation.jsonl")
+    for row in rows:
+        system, user, answer = row["messages"]
+        assert user["content"] == row["text"]
+        assert codec.prompt(row["text"], row.get("types"))[0] == system
+        placed = ground(row["text"], codec.parse(answer["content"]).mentions)
+        assert [span.as_entity(row["text"]) for span in placed.spans] == row["entities"]
+        assert len(row["text"]) <= 512
+
+
+def test_the_mix_is_the_recipes_with_the_absent_share_handed_on(built):
+    counts = Counter(row["source"] for row in lines(built / "train.jsonl"))
+    # 0.3 : 0.4 of 150 between the two that are there, and a tenth of chat on top.
+    assert counts["msra"] == 64
+    assert counts["synthetic"] == 86
+    assert sum(count for name, count in counts.items() if name.startswith("chat.")) == 15
+    manifest = read_manifest(built)
+    assert manifest["sources"]["openpii"]["state"] == "absent"
+    assert manifest["sources"]["msra"]["given"] == pytest.approx(0.427, abs=0.001)
+    assert manifest["splits"]["train"]["rows"] == 165
+
+
+def test_a_partly_labelled_source_names_its_types_in_every_split(built):
+    for name in ("train", "validation", "test"):
+        for row in lines(built / f"{name}.jsonl"):
+            if row["source"] == "msra":
+                assert set(row["types"]) <= {"PERSON_NAME", "LOCATION", "ORGANIZATION"}
+
+
+def test_held_out_documents_are_whole_and_nothing_of_them_is_in_training(built):
+    held = [d for name in ("test", "foreign") for d in read_documents(built / f"{name}.jsonl")]
+    train = list(labelled_rows(built / "train.jsonl"))
+    assert len(held) > 20
+    held_values = set().union(*map(identifying_values, held))
+    assert held_values
+    for document in train:
+        assert held_values.isdisjoint(identifying_values(document))
+    real = set().union(*(ngrams(d.text, 13) for d in held if d.source == "msra"))
+    assert not [d.id for d in train if not real.isdisjoint(ngrams(d.text, 13))]
+    families = {d.meta["template"] for d in held if d.source == "synthetic"}
+    assert families.isdisjoint(d.meta["template"] for d in train if d.source == "synthetic")
+
+
+def test_the_same_recipe_and_inputs_are_not_built_twice(built, capsys):
+    before = (built / "manifest.json").stat().st_mtime_ns
+    source = built.parent / "msra.bio"
+    assert run(built, f"sources.msra.path={source}") == 0
+    assert (built / "manifest.json").stat().st_mtime_ns == before
+    assert "train.jsonl  165 rows" in capsys.readouterr().out
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(built, tmp_path):
+    source = built.parent / "msra.bio"
+    assert run(tmp_path / "two", f"sources.msra.path={source}", "workers=2") == 0
+    for name in ("train", "validation", "test", "foreign", "refused"):
+        assert (tmp_path / "two" / f"{name}.jsonl").read_bytes() == (built / f"{name}.jsonl").read_bytes()
+
+
+def test_every_row_of_a_source_is_written_refused_or_left_over(tmp_path):
+    source = bio_file(tmp_path / "a.bio", 60)
+    text = source.read_text(encoding="utf-8")
+    first, rest = text.split("\n\n", 1)
+    # A sentence twice, one without a tag, one of an unknown scheme.
+    source.write_text("\n\n".join([first, first, "坏", "坏\tX-PER", rest]), encoding="utf-8")
+    assert run(tmp_path / "set", f"sources.msra.path={source}", "synthetic.share=0", "examples=500") == 0
+    refused = lines(tmp_path / "set" / "refused.jsonl")
+    of_source = Counter(row["reason"] for row in refused if row["source"] == "msra")
+    assert (
+        of_source["duplicate"]
+        == of_source["line_without_token_and_tag"]
+        == of_source["unknown_tag_scheme"]
+        == 1
+    )
+    assert {row["file"] for row in refused if row["source"] == "msra"} == {"a.bio"}
+    assert all(set(row) == {"source", "file", "line", "reason"} for row in refused)
+    splits = [lines(tmp_path / "set" / f"{split}.jsonl") for split in ("train", "validation", "test")]
+    written = sum(row["source"] == "msra" for rows in splits for row in rows)
+    assert written + of_source.total() == 63
+
+
+def test_a_licence_gate_keeps_restricted_sources_out(tmp_path):
+    source = bio_file(tmp_path / "a.bio", 60)
+    assert run(tmp_path / "set", f"sources.msra.path={source}", "licences=[permissive]", "examples=20") == 0
+    manifest = read_manifest(tmp_path / "set")
+    assert manifest["sources"]["msra"]["state"] == "licence"
+    assert "msra" not in manifest["inputs"]
+    assert not any(row["source"] == "msra" for row in lines(tmp_path / "set" / "train.jsonl"))
+    assert "Every source in it has a permissive licence" in (tmp_path / "set" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sources.msra.required=true", "sources.msra: is required, but no path"),
+        ("sources.msra.card=nothing", "no source card named 'nothing'"),
+        ("window_margin=300", "2 * window_margin < window_chars"),
+        ("exampels=3", "exampels: unknown key"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line_and_exit_code_2(tmp_path, capsys, setting, message):
+    assert run(tmp_path / "set", setting) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_an_unknown_label_stops_the_build_and_leaves_no_half_set(tmp_path, capsys):
+    source = tmp_path / "a.jsonl"
+    span = {"label": "SHOESIZE", "start": 0, "end": 2, "value": "44"}
+    source.write_text(json.dumps({"source_text": "44", "privacy_mask": [span]}) + "\n")
+    assert run(tmp_path / "set", f"sources.openpii.path={source}") == 2
+    assert "SHOESIZE (1)" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "set").iterdir()} <= {"config.yaml", ".lock"}
+
+
+def test_no_text_of_a_source_is_in_refusals_logs_or_manifest(tmp_path, capfd):
+    source = tmp_path / "a.jsonl"
+    sentinel = "欧阳铁哨兵"
+    span = {"label": "GIVENNAME", "start": 0, "end": 2, "value": sentinel}
+    bad = {"source_text": f"我是{sentinel}", "privacy_mask": [span]}
+    source.write_text(json.dumps(bad, ensure_ascii=False) + "\n" + sentinel + "\n", encoding="utf-8")
+    assert run(tmp_path / "set", f"sources.openpii.path={source}", "examples=20") == 0
+    captured = capfd.readouterr()
+    for where in (
+        captured.out,
+        captured.err,
+        (tmp_path / "set" / "refused.jsonl").read_text(encoding="utf-8"),
+        (tmp_path / "set" / "manifest.json").read_text(encoding="utf-8"),
+    ):
+        assert sentinel not in where
+    assert read_manifest(tmp_path / "set")["refused"]["openpii"] == {"broken_json": 1, "offset_mismatch": 1}
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*/data.yaml")), ids=lambda path: path.parent.name)
+def test_every_shipped_recipe_is_valid_and_says_every_field(path):
+    import yaml
+
+    config = load(path, DataConfig)
+    assert config.synthetic.share == 0.4
+    assert set(yaml.safe_load(path.read_text())) == set(DataConfig.model_fields)
+
+
+def test_the_inspector_shows_spans_and_passes_chat_over(built, tmp_path, capsys):
+    from data_pipeline.highlight import main
+
+    assert main([str(built / "train.jsonl"), "-n", "5", "--type", "PERSON_NAME"]) == 0
+    assert capsys.readouterr().out.count("[PERSON_NAME]") >= 5
+    page = tmp_path / "page.html"
+    assert main([str(built / "test.jsonl"), "--html", str(page)]) == 0
+    assert "<mark>" in page.read_text(encoding="utf-8")
+    assert main([str(tmp_path / "none.jsonl")]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sources are not on this machine")
+def test_real_sources_fill_their_shares(tmp_path):
+    nine = SHARED / "ai4privacy_samples" / "openpii_mini10k_en_9rows.jsonl"
+    settings = [f"sources.msra.path={SHARED / 'msra_ner'}", f"sources.openpii.path={nine}", "examples=3000"]
+    assert run(tmp_path / "set", *settings, "test=200", "validation=100") == 0
+    manifest = read_manifest(tmp_path / "set")
+    assert manifest["sources"]["openpii"]["documents"] == 9
+    # Nine rows cannot fill three tenths: the rest goes to the others by their shares.
+    assert manifest["sources"]["msra"]["given"] == pytest.approx(3 / 7, abs=0.01)
+    assert manifest["splits"]["train"]["rows"] == 3300

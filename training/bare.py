@@ -17,7 +17,7 @@ from training.folder import write_model_folder
 from training.tokenizer import train as train_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Architecture(StrictConfig):
@@ -58,15 +58,12 @@ SMALLEST = Architecture(
 """For tests: learns little and runs anywhere."""
 
 
-def make_model(
-    architecture: Architecture, tokenizer: PreTrainedTokenizerBase, *, context_tokens: int, seed: int
-) -> PreTrainedModel:
-    """A randomly initialised ``Qwen2ForCausalLM`` for a tokenizer; the same seed gives the same weights."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+def make_config(architecture: Architecture, *, vocab_size: int, context_tokens: int) -> PreTrainedConfig:
+    """The configuration of a ``Qwen2ForCausalLM`` with these sizes and tied embeddings."""
+    from transformers import Qwen2Config
 
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
+    return Qwen2Config(
+        vocab_size=vocab_size,
         hidden_size=architecture.hidden_size,
         intermediate_size=architecture.intermediate_size,
         num_hidden_layers=architecture.num_layers,
@@ -75,9 +72,18 @@ def make_model(
         max_position_embeddings=context_tokens,
         rope_parameters={"rope_type": "default", "rope_theta": architecture.rope_theta},
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
     )
+
+
+def make_model(
+    architecture: Architecture, tokenizer: PreTrainedTokenizerBase, *, context_tokens: int, seed: int
+) -> PreTrainedModel:
+    """A randomly initialised ``Qwen2ForCausalLM`` for a tokenizer; the same seed gives the same weights."""
+    import torch
+    from transformers import Qwen2ForCausalLM
+
+    config = make_config(architecture, vocab_size=len(tokenizer), context_tokens=context_tokens)
+    config.pad_token_id, config.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Qwen2ForCausalLM(config)

@@ -37,10 +37,11 @@ class Base:
         return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
 
 
-def resolve(name: str, revision: str | None = None) -> Base:
+def resolve(name: str, revision: str | None = None, *, config_only: bool = False) -> Base:
     """Find a base model: a local folder, or else a hub id, which is downloaded unless it is cached.
 
     ``HF_ENDPOINT`` names a mirror, ``HF_HUB_OFFLINE=1`` forbids the network; both are the hub client's own.
+    With `config_only` nothing but the few bytes of ``config.json`` is fetched.
 
     Raises ModelFolderError: nothing is there; the message names the three ways to get one.
     """
@@ -55,8 +56,9 @@ def resolve(name: str, revision: str | None = None) -> Base:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    wanted = ["config.json"] if config_only else list(_WANTED)
     try:
-        found = Path(snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, OSError, httpx.HTTPError) as error:
         raise ModelFolderError(
             f"{name}: not a local folder, and the hub did not give it ({type(error).__name__}). Three ways:"

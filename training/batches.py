@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from training.examples import NOT_TRAINED, Example
+from training.recipe import LengthRecipe, TrainRecipe
 
 
 class TokenBatches(Sampler[list[int]]):
@@ -43,7 +44,7 @@ class TokenBatches(Sampler[list[int]]):
         self._lengths = np.asarray(lengths)
         self._seed, self._short_first = seed, short_first
         self._rank, self._num_processes = rank, num_processes
-        self._bounds = _cut(np.sort(self._lengths), max_tokens, max_examples)
+        self._bounds = _bounds(np.sort(self._lengths), max_tokens, max_examples)
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -75,7 +76,7 @@ class TokenBatches(Sampler[list[int]]):
         return 1 - float(lengths.sum()) / padded
 
 
-def _cut(sorted_lengths: np.ndarray, max_tokens: int, max_examples: int) -> list[int]:
+def _bounds(sorted_lengths: np.ndarray, max_tokens: int, max_examples: int) -> list[int]:
     """Where batches begin and end in the sorted examples."""
     bounds = [0]
     for index, length in enumerate(sorted_lengths.tolist()):
@@ -84,6 +85,28 @@ def _cut(sorted_lengths: np.ndarray, max_tokens: int, max_examples: int) -> list
             bounds.append(index)
     bounds.append(len(sorted_lengths))
     return bounds
+
+
+def cut(
+    lengths: Sequence[int], recipe: TrainRecipe, *, rank: int = 0, num_processes: int = 1
+) -> TokenBatches:
+    """The batches of a recipe for examples of these lengths in tokens."""
+    return TokenBatches(
+        lengths,
+        max_tokens=recipe.batch.tokens,
+        max_examples=recipe.batch.examples,
+        seed=recipe.seed,
+        short_first=recipe.batch.short_first,
+        rank=rank,
+        num_processes=num_processes,
+    )
+
+
+def num_steps(length: LengthRecipe, batches_per_epoch: int, accumulation: int) -> int:
+    """Optimizer steps of a run: the nearer of the bounds in epochs and in steps."""
+    steps_per_epoch = -(-batches_per_epoch // accumulation)
+    by_epochs = max(1, round(length.epochs * steps_per_epoch))
+    return min(by_epochs, length.max_steps or by_epochs)
 
 
 class EpochLoader(DataLoader):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from dataclasses import dataclass
@@ -50,6 +51,11 @@ def choose(precision: Precision) -> Device:
     fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     reason = "this CPU multiplies bf16 fast" if fast else "this CPU has no fast bf16"
     return Device(name, kind, "bf16" if fast else "fp32", reason)
+
+
+def num_processes() -> int:
+    """Processes that train together, as the launcher says; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def peak_memory_gb() -> dict[str, float]:

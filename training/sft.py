@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def body() -> int:
         recipe = config_of(arguments, TrainRecipe)
+        keep_quiet()
         if arguments.explain:
             from training.plan import explain
 
@@ -71,7 +72,6 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
 
     Raises UserError: data, base or output folder cannot be used.
     """
-    keep_quiet()
     data = DataFolder(recipe.data)
     base = None if isinstance(recipe.base, BareBase) else resolve(recipe.base, recipe.revision)
     inputs = {"data": data.identity, **data.hashes, "base": base.fingerprint() if base else ""}

@@ -16,7 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from training import checkpoints, device
-from training.batches import Collator, EpochLoader, TokenBatches
+from training.batches import Collator, EpochLoader, cut, num_steps
 from training.examples import Example
 from training.loss import answer_losses
 from training.recipe import TrainRecipe
@@ -25,7 +25,7 @@ from training.schedule import Clock, rate
 logger = logging.getLogger(__name__)
 
 
-def arguments(recipe: TrainRecipe, precision: str, *, from_start: bool) -> SFTConfig:
+def arguments(recipe: TrainRecipe, precision: str, max_steps: int, *, from_start: bool) -> SFTConfig:
     """The recipe in the trainer's words; a run that begins at the start is measured before its first step."""
     watch, optimizer = recipe.watch, recipe.optimizer
     return SFTConfig(
@@ -36,8 +36,7 @@ def arguments(recipe: TrainRecipe, precision: str, *, from_start: bool) -> SFTCo
         # The loader's own batches count; this number only keeps the trainer's estimates apart from nonsense.
         per_device_train_batch_size=1,
         gradient_accumulation_steps=recipe.batch.accumulation,
-        num_train_epochs=recipe.length.epochs,
-        max_steps=-1 if recipe.length.max_steps is None else recipe.length.max_steps,
+        max_steps=max_steps,
         learning_rate=optimizer.learning_rate,
         weight_decay=optimizer.weight_decay,
         adam_beta2=optimizer.beta2,
@@ -95,11 +94,14 @@ class AnswerTrainer(SFTTrainer):
         from_start: bool,
     ) -> None:
         self.recipe, self.clock = recipe, clock
+        lengths = [len(example["input_ids"]) for example in train]
+        per_epoch = len(cut(lengths, recipe, num_processes=device.num_processes()))
+        max_steps = num_steps(recipe.length, per_epoch, recipe.batch.accumulation)
         self._sources = sorted({example["source"] for example in [*train, *validation]})
         source_ids = {source: index for index, source in enumerate(self._sources)}
         super().__init__(
             model=model,
-            args=arguments(recipe, precision, from_start=from_start),
+            args=arguments(recipe, precision, max_steps, from_start=from_start),
             data_collator=Collator(tokenizer.pad_token_id, source_ids),
             train_dataset=Dataset.from_list(list(train)),
             eval_dataset=Dataset.from_list(list(validation)),
@@ -114,22 +116,12 @@ class AnswerTrainer(SFTTrainer):
 
     # --- order ---
 
-    def _batches(self, examples: Dataset, *, training: bool) -> TokenBatches:
-        batch = self.recipe.batch
-        return TokenBatches(
-            [len(ids) for ids in examples["input_ids"]],
-            max_tokens=batch.tokens,
-            max_examples=batch.examples,
-            seed=self.recipe.seed,
-            short_first=batch.short_first if training else 0.0,
-            rank=self.args.process_index if training else 0,
-            num_processes=self.args.world_size if training else 1,
-        )
-
     def _loader(self, examples: Dataset, *, training: bool) -> EpochLoader:
+        # Every process measures all of the validation sample, and trains on its own share of the batches.
+        share = {"rank": self.args.process_index, "num_processes": self.args.world_size} if training else {}
         return EpochLoader(
             examples,
-            batch_sampler=self._batches(examples, training=training),
+            batch_sampler=cut([len(ids) for ids in examples["input_ids"]], self.recipe, **share),
             collate_fn=self.data_collator,
             pin_memory=self.args.dataloader_pin_memory,
         )

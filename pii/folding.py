@@ -116,6 +116,14 @@ class _Plain(dict[int, int]):
 
 _PLAIN = _Plain()
 
+_UNUSUAL = re.compile("[^\\x00-\\x7f\u3001\u3002\u300a\u300b\u2018-\u201d\u4e00-\u9fff，；！？]+")
+"""All but what most of a Chinese or English text consists of, which is plain as it stands."""
+
+
+def _plain_run(match: re.Match[str]) -> str:
+    return match[0].translate(_PLAIN)
+
+
 # Format characters (Cf) that stand inside copied numbers and names; a table, since `re` knows no categories.
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
@@ -158,7 +166,7 @@ def scan(text: str) -> Folded:
         pieces.append(text[position:])
         offsets.extend(range(position, len(text)))
         text = "".join(pieces)
-    return Folded(_SPELLED.sub(_spelled_out, text.translate(_PLAIN)), offsets)
+    return Folded(_SPELLED.sub(_spelled_out, _UNUSUAL.sub(_plain_run, text)), offsets)
 
 
 def lowered(text: str) -> str:

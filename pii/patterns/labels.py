@@ -91,9 +91,17 @@ def _branch(node: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class _Words:
-    """The table, cut in two: Chinese labels are looked for everywhere, others only where a word begins."""
+    """The table, cut in two: Chinese labels are looked for everywhere, others only where a word begins.
 
-    chinese: re.Pattern[str]
+    Attributes:
+        pairs: a first character of a Chinese label before a possible second one.
+        chinese: first character → the labels that begin with it.
+        other: all labels that begin with an ASCII letter.
+        first_words: the words that those begin with.
+    """
+
+    pairs: re.Pattern[str]
+    chinese: Mapping[str, re.Pattern[str]]
     other: re.Pattern[str]
     first_words: frozenset[str]
 
@@ -102,9 +110,11 @@ class _Words:
 def _words() -> _Words:
     chinese = [word for word in table() if not word[0].isascii()]
     other = [word for word in table() if word[0].isascii()]
+    firsts, seconds = ("".join(sorted({word[at] for word in chinese})) for at in (0, 1))
     first = (_WORD.match(word) for word in other)
     return _Words(
-        re.compile(trie_pattern(chinese)),
+        re.compile(f"[{firsts}](?=[{seconds}])"),
+        {first: re.compile(trie_pattern([word for word in chinese if word[0] == first])) for first in firsts},
         re.compile(trie_pattern(other)),
         frozenset(match[0] for match in first if match),
     )
@@ -122,9 +132,17 @@ def _continues(lower: str, end: int) -> bool:
 
 
 def _occurrences(lower: str) -> Iterator[re.Match[str]]:
-    """Every place where a label may stand, in no order. Words are looked up before the trie is tried."""
+    """Every place where a label stands, in no order.
+
+    A cheap question goes before each costly one: do two characters begin a Chinese label, is a word the first
+    of an English one? Only then the labels that begin so are tried.
+    """
     words = _words()
-    yield from words.chinese.finditer(lower)
+    end = 0
+    for pair in words.pairs.finditer(lower):
+        if pair.start() >= end and (found := words.chinese[pair[0]].match(lower, pair.start())):
+            end = found.end()
+            yield found
     first_words, match = words.first_words, words.other.match
     for word in _WORD.finditer(lower):
         if word[0] in first_words and (found := match(lower, word.start())):

@@ -30,22 +30,26 @@ class Scanned:
 
 
 _DIGITS = re.compile(r"[0-9]+")
-_MARGIN = 96
+_RUN = re.compile(r"[\t-~·°′″]{5,}")
+"""What identifiers are written with. Shorter ones have another recogniser: none here finds fewer characters."""
+
+_FAR = 96
 """Longer than what may stand before or behind the digits of one value: a wallet's 90 characters."""
+
+_NEAR = 12
+"""Longer than the Chinese that belongs to a value: the 京 of a plate, the 转 of an extension."""
 
 
 def _islands(text: str) -> list[tuple[int, int]]:
     islands: list[tuple[int, int]] = []
-    start = end = -1
-    for run in _DIGITS.finditer(text):
-        if start >= 0 and run.start() - end <= _MARGIN:
-            end = run.end() + _MARGIN
-            continue
-        if start >= 0:
-            islands.append((start, min(end, len(text))))
-        start, end = max(0, run.start() - _MARGIN), run.end() + _MARGIN
-    if start >= 0:
-        islands.append((start, min(end, len(text))))
+    for run in _RUN.finditer(text):
+        first, last = max(0, run.start() - _NEAR), min(len(text), run.end() + _NEAR)
+        for digits in _DIGITS.finditer(text, run.start(), run.end()):
+            start, end = max(first, digits.start() - _FAR), min(last, digits.end() + _FAR)
+            if islands and start <= islands[-1][1]:
+                islands[-1] = (islands[-1][0], max(end, islands[-1][1]))
+            else:
+                islands.append((start, end))
     return islands
 
 

@@ -118,6 +118,7 @@ THINGS = (
         "GEO_COORDINATE",
         rf"[北南][纬緯]{_DEGREES_ZH}[, ;、，；]{{0,2}}[东西東][经經]{_DEGREES_ZH}",
         judge=_named,
+        needs=("纬", "緯"),
     ),
     shape(
         "born_on",

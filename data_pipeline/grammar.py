@@ -1,11 +1,11 @@
-"""The little language of template files, compiled once and expanded for each document.
+r"""The little language of template files, compiled once and expanded for each document.
 
     {phone}         a value of the slot `phone` of the document's first person
     {2.phone}       of its second person; {phone:cn_mobile} of that kind; {phone+} a further, different one
     {@phone}        a label word that fits the kind, a separator and the value: 手机：138... ({2.@phone} too)
     [a|b|]          one of the alternatives, which may nest and may be empty
     <thanks>        one of the phrases of that name in the language's phrases.yaml
-    \\{ \\[ \\< \\|    the character itself
+    \{ \[ \< \|     the character itself
 
 Expansion gives literal strings and slots; what fills a slot is decided by `data_pipeline.scene`.
 """

@@ -25,7 +25,7 @@ _MANY = frozenset({"json", "csv", "table", "log", "sql", "xml"})
 
 
 def draw_rows(scene: Scene, source: RecordSource, carrier: str, *, anonymous: bool) -> list[Row]:
-    """Rows of equal fields; the first fields of the source are the likeliest. `anonymous`: none of a person."""
+    """Rows of equal fields, the first of the source the likeliest; `anonymous`: none of a person."""
     rng = scene.rng
     fields: list[str] = []
     if not anonymous:
@@ -140,20 +140,17 @@ def json_object(scene: Scene, rows: list[Row]) -> list[Piece]:
     """An object or an array of objects, compact or indented."""
     rng = scene.rng
     names, style = _keys(scene, rows, _style(scene)), rng.random()
-    gap, colon = ("\n  ", ": ") if style < 0.4 else ("", ":") if style < 0.7 else (" ", ": ")
+    gap, colon, last = (
+        ("\n  ", ": ", "\n") if style < 0.4 else ("", ":", "") if style < 0.7 else (" ", ": ", "")
+    )
     objects: list[list[Piece]] = []
     for row in rows:
-        pairs = [
-            [
-                Piece(
-                    f'{gap if i else gap.strip(" ")}{"  " if gap[:1] == chr(10) and not i else ""}{json.dumps(n, ensure_ascii=False)}{colon}"'
-                ),
-                p,
-                Piece('"'),
-            ]
-            for i, (n, p) in enumerate(zip(names, row, strict=True))
-        ]
-        objects.append([Piece("{"), *_joined(pairs, ","), Piece("\n}" if style < 0.4 else "}")])
+        members: list[Piece] = []
+        for index, (key, piece) in enumerate(zip(names, row, strict=True)):
+            lead = "," + gap if index else gap if last else ""
+            head = f"{lead}{json.dumps(key, ensure_ascii=False)}{colon}"
+            members.extend([Piece(head + '"'), piece, Piece('"')])
+        objects.append([Piece("{"), *members, Piece(last + "}")])
     if len(objects) > 1:
         return [Piece("["), *_joined(objects, ", "), Piece("]")]
     if rng.random() < 0.3:

@@ -162,16 +162,82 @@ _DIGITS = re.compile(r"\d{4,}[Xx]?")
 _ASCII = re.compile(r"[!-~]{4,}")
 _LATIN = re.compile(r"(?s)(?=.*[A-Za-z]).{3,}")
 _MASKABLE = frozenset(
-    "cn_mobile cn_landline hk_phone tw_phone us_phone cn_resident_id cn_driver_license hk_id us_ssn cn_card western_card cn_account email qq wechat cn_passport cn_plate full_name cn_social_insurance us_account".split()
+    {
+        "cn_mobile",
+        "cn_landline",
+        "hk_phone",
+        "tw_phone",
+        "us_phone",
+        "cn_resident_id",
+        "cn_driver_license",
+        "hk_id",
+        "us_ssn",
+        "cn_card",
+        "western_card",
+        "cn_account",
+        "email",
+        "qq",
+        "wechat",
+        "cn_passport",
+        "cn_plate",
+        "full_name",
+        "cn_social_insurance",
+        "us_account",
+    }
 )
 _NAMES_AND_PLACES = frozenset(
-    "full_name surname given_name cn_address us_address uk_address organization_en place_en eu_address".split()
+    {
+        "full_name",
+        "surname",
+        "given_name",
+        "cn_address",
+        "us_address",
+        "uk_address",
+        "organization_en",
+        "place_en",
+        "eu_address",
+    }
 )
 _DIGIT_RUNS = frozenset(
-    "cn_mobile cn_resident_id cn_card western_card cn_account qq otp cn_social_insurance imei us_account uk_account taiwan_permit cn_driver_license pin alipay".split()
+    {
+        "cn_mobile",
+        "cn_resident_id",
+        "cn_card",
+        "western_card",
+        "cn_account",
+        "qq",
+        "otp",
+        "cn_social_insurance",
+        "imei",
+        "us_account",
+        "uk_account",
+        "taiwan_permit",
+        "cn_driver_license",
+        "pin",
+        "alipay",
+    }
 )
 _CLOSED = _DIGIT_RUNS | frozenset(
-    "cn_landline hk_phone tw_phone us_phone cn_passport cn_plate hk_id email ipv4 mac vin wechat birth_date calendar_date us_ssn staff_number student_number member_number".split()
+    {
+        "cn_landline",
+        "hk_phone",
+        "tw_phone",
+        "us_phone",
+        "cn_passport",
+        "cn_plate",
+        "hk_id",
+        "email",
+        "ipv4",
+        "mac",
+        "vin",
+        "wechat",
+        "birth_date",
+        "calendar_date",
+        "us_ssn",
+        "staff_number",
+        "student_number",
+        "member_number",
+    }
 )
 
 

@@ -35,9 +35,11 @@ from pii.spans import Document
 from pii.taxonomy import shipped
 
 Share = float
+Language = Literal["zh", "en", "mixed"]
 _ATTEMPTS = 12
 
-FORM_SHARES: Mapping[str, Share] = {
+LANGUAGE_SHARES: dict[Language, Share] = {"zh": 0.55, "en": 0.33, "mixed": 0.12}
+FORM_SHARES: dict[str, Share] = {
     "bare": 0.60,
     "dashed": 0.05,
     "spaced": 0.06,
@@ -53,7 +55,7 @@ FORM_SHARES: Mapping[str, Share] = {
     "lower": 0.04,
     "upper": 0.03,
 }
-CARRIER_SHARES: Mapping[str, Share] = {
+CARRIER_SHARES: dict[str, Share] = {
     "plain": 0.18,
     "chat": 0.13,
     "sms": 0.07,
@@ -75,7 +77,7 @@ CARRIER_SHARES: Mapping[str, Share] = {
     "sql": 0.02,
     "url": 0.01,
 }
-NOISE_SHARES: Mapping[str, Share] = {
+NOISE_SHARES: dict[str, Share] = {
     "none": 0.74,
     "half_punctuation": 0.05,
     "no_punctuation": 0.04,
@@ -108,17 +110,17 @@ FOREIGN_CARRIERS = ("xml", "transcript")
 class SynthesisConfig(StrictConfig):
     """What synthetic documents are made of. Shares are relative weights unless a bound says otherwise."""
 
-    languages: dict[Literal["zh", "en", "mixed"], Share] = {"zh": 0.55, "en": 0.33, "mixed": 0.12}
+    languages: dict[Language, Share] = Field(default=LANGUAGE_SHARES)
     """Language of the text; mixed: label words, names or sentences of both."""
     no_entity: float = Field(default=0.38, ge=0, le=1)
     """Share of documents without any value of a person (hard negatives)."""
     negative_families: float = Field(default=0.45, ge=0, le=1)
     """Share of the prose among them that is all look-alikes and small talk, from the files ``negatives``."""
-    forms: dict[str, Share] = dict(FORM_SHARES)
+    forms: dict[str, Share] = Field(default=FORM_SHARES)
     """Share of each surface form (`data_pipeline.surface.FORMS` and ``bare``) where it suits a value."""
-    carriers: dict[str, Share] = dict(CARRIER_SHARES)
+    carriers: dict[str, Share] = Field(default=CARRIER_SHARES)
     """Share of each carrier (`data_pipeline.prose.CARRIERS`, `data_pipeline.records.LAYOUTS`)."""
-    noises: dict[str, Share] = dict(NOISE_SHARES)
+    noises: dict[str, Share] = Field(default=NOISE_SHARES)
     """Share of each noise (`data_pipeline.noise.NOISES` and ``none``) in prose."""
     all_types: float = Field(default=0.25, ge=0, le=1)
     """Share of documents in which the optional types are labelled too."""

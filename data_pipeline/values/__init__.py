@@ -16,6 +16,7 @@ from data_pipeline.values import (
     names,
     online,
     phones,
+    places,
     vehicles,
 )
 from data_pipeline.values.registry import Draw, Value, draw_value, kinds, providers, slots
@@ -36,6 +37,7 @@ __all__ = [
     "names",
     "online",
     "phones",
+    "places",
     "providers",
     "slots",
     "vehicles",

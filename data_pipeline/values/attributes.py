@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_pipeline.values.chance import number, pick
+from data_pipeline.values.chance import pick
 from data_pipeline.values.reference import table
 from data_pipeline.values.registry import Draw, provides
 

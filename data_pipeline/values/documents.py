@@ -39,7 +39,7 @@ def resident_id(draw: Draw) -> str:
     code = pick(draw.rng, unassigned_codes()) if draw.reserved else person.division.code
     sequence = number(draw.rng, 0, 99) * 10 + 2 * number(draw.rng, 0, 4) + (0 if person.female else 1)
     body = f"{code}{year:04d}{month:02d}{day:02d}{sequence:03d}"
-    return body + ric.calc_check_digit(body + "0")
+    return f"{body}{ric.calc_check_digit(body + '0')}"
 
 
 @provides("id", "cn_resident_id", ID, cn=40, any=0)
@@ -197,7 +197,7 @@ def hk_passport(draw: Draw) -> str:
 
 @provides("passport", "foreign_passport", PASSPORT, us=1, uk=1, eu=1, **{"in": 1, "any": 0})
 def foreign_passport(draw: Draw) -> str:
-    """US (nine digits or a letter and eight), UK (nine digits), India (letter, seven), Germany (alphanumeric)."""
+    """US: nine digits or a letter and eight; UK: nine digits; India: letter and seven; Germany: mixed."""
     region = draw.person.region
     if region == "in":
         return pick(draw.rng, "JKLMNPRSTUVZ") + digits(draw.rng, 7)
@@ -305,7 +305,7 @@ def us_itin(draw: Draw) -> str:
 def uk_utr(draw: Draw) -> str:
     """Unique taxpayer reference: check digit and nine digits."""
     body = digits(draw.rng, 9)
-    return utr.calc_check_digit(body) + body
+    return f"{utr.calc_check_digit(body)}{body}"
 
 
 @provides("tax", "de_idnr", TAX, eu=1, any=0)
@@ -315,7 +315,7 @@ def de_idnr(draw: Draw) -> str:
         order = draw.rng.sample("0123456789", 9)
         order.insert(number(draw.rng, 0, 9), pick(draw.rng, order))
         head = "".join(order)
-        value = head + iso7064.mod_11_10.calc_check_digit(head)
+        value = f"{head}{iso7064.mod_11_10.calc_check_digit(head)}"
         if idnr.is_valid(value):
             return value
 
@@ -344,7 +344,7 @@ def uscc_value(draw: Draw) -> str:
         if draw.rng.random() < 0.5
         else letters(draw.rng, "0123456789", 9)
     )
-    return body + uscc.calc_check_digit(body)
+    return f"{body}{uscc.calc_check_digit(body)}"
 
 
 @provides("orgno", "uscc", ORGANISATION, zh=1, en=0)

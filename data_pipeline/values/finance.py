@@ -25,7 +25,7 @@ def _ranges(market: str) -> Weighted[int]:
 
 def _with_luhn(prefix: str, length: int, draw: Draw) -> str:
     head = prefix + "".join(digits(draw.rng, 1) for _ in range(length - len(prefix) - 1))
-    return head + luhn.calc_check_digit(head)
+    return f"{head}{luhn.calc_check_digit(head)}"
 
 
 def _card(draw: Draw, market: str) -> str:
@@ -76,8 +76,8 @@ def iban_value(draw: Draw) -> str:
         else letters(draw.rng, "ABCDEFGHJKLMNPRSTW", int(n))
         for n, kind in re.findall(r"(\d+)([na])", shapes[country])
     )
-    value = country + iban.calc_check_digits(f"{country}00{bban}") + bban
-    return iban.format(value) if draw.rng.random() < 0.6 else value
+    value = f"{country}{iban.calc_check_digits(f'{country}00{bban}')}{bban}"
+    return str(iban.format(value)) if draw.rng.random() < 0.6 else value
 
 
 @provides("account", "us_account", ACCOUNT, us=1, **{"in": 1, "any": 0})
@@ -133,7 +133,7 @@ def ethereum(draw: Draw) -> str:
 
 @provides("wallet", "alipay", WALLET, zh=4, en=0)
 def alipay(draw: Draw) -> str:
-    """Alipay's user number: 2088 and twelve digits. (A phone or e-mail used as account keeps its own type.)"""
+    """Alipay's user number: 2088 and twelve digits; a phone or e-mail keeps its own type."""
     return "2088" + digits(draw.rng, 12)
 
 

@@ -61,7 +61,7 @@ def barcode(draw: Draw) -> str:
     """EAN-13 of goods."""
     head = pick(draw.rng, ("69", "690", "50", "40", "00")) + digits(draw.rng, 9)
     head = (head + digits(draw.rng, 3))[:12]
-    return head + ean.calc_check_digit(head)
+    return f"{head}{ean.calc_check_digit(head)}"
 
 
 @provides("version", "version", None)
@@ -105,7 +105,8 @@ def hotline(draw: Draw) -> str:
         return pick(rng, ("911", "311", "988", "0800 1111", "1-800-FLOWERS", "101", "999"))
     if rng.random() < 0.55:
         return str(pick(rng, table("phones")["hotlines"]))
-    return f"{pick(rng, ('400', '800'))}-{pick(rng, (f'{digits(rng, 3)}-{digits(rng, 4)}', f'{digits(rng, 4)}-{digits(rng, 3)}'))}"
+    first, second = pick(rng, ((3, 4), (4, 3)))
+    return f"{pick(rng, ('400', '800'))}-{digits(rng, first)}-{digits(rng, second)}"
 
 
 @provides("sku", "sku", None)
@@ -156,7 +157,8 @@ def docket(draw: Draw) -> str:
     if draw.language == "en":
         return f"{number(rng, 10, 26)}-cv-{digits(rng, 5)}"
     court = pick(rng, ("京01", "沪0115", "粤03", "浙0106", "苏02", "川01", "鲁0203", "鄂01"))
-    return f"（{number(rng, 2015, 2026)}）{court}{pick(rng, ('民初', '民终', '刑初', '行终', '执'))}{number(rng, 1, 9999)}号"
+    kind = pick(rng, ("民初", "民终", "刑初", "行终", "执"))
+    return f"（{number(rng, 2015, 2026)}）{court}{kind}{number(rng, 1, 9999)}号"
 
 
 @provides("invoice", "invoice", None)
@@ -182,12 +184,13 @@ def quantity(draw: Draw) -> str:
 def code_place(draw: Draw) -> str:
     """Places in code and pictures: file and line, row and column, size, pixel."""
     rng = draw.rng
+    file = pick(rng, ("main.py", "app.js", "UserService.java", "index.ts", "server.go"))
     return pick(
         rng,
         (
-            f"{pick(rng, ('main.py', 'app.js', 'UserService.java', 'index.ts', 'server.go'))}:{number(rng, 1, 999)}:{number(rng, 1, 99)}",
+            f"{file}:{number(rng, 1, 999)}:{number(rng, 1, 99)}",
             f"({number(rng, 0, 1920)}, {number(rng, 0, 1080)})",
-            f"{pick(rng, ('1920x1080', '2560x1440', '640x480', '3840x2160'))}",
+            pick(rng, ("1920x1080", "2560x1440", "640x480", "3840x2160")),
             f"[{number(rng, 0, 99)}, {number(rng, 0, 99)}]",
             f"0x{letters(rng, _HEX, 8)}",
         ),
@@ -219,7 +222,8 @@ def well_known_host(draw: Draw) -> str:
 @provides("badid", "broken_resident_id", None)
 def broken_resident_id(draw: Draw) -> str:
     """Eighteen digits of the shape of a resident id whose check character is wrong."""
-    body = f"{draw.person.division.code}{number(draw.rng, 1950, 2010)}{number(draw.rng, 1, 12):02d}{number(draw.rng, 1, 28):02d}{digits(draw.rng, 3)}"
+    born = f"{number(draw.rng, 1950, 2010)}{number(draw.rng, 1, 12):02d}{number(draw.rng, 1, 28):02d}"
+    body = f"{draw.person.division.code}{born}{digits(draw.rng, 3)}"
     right = ric.calc_check_digit(body + "0")
     return body + pick(draw.rng, tuple(c for c in "0123456789X" if c != right))
 

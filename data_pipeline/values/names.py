@@ -6,7 +6,7 @@ What belongs to the name and what is a title outside of it: docs/annotation_guid
 from __future__ import annotations
 
 from data_pipeline.values.chance import pick
-from data_pipeline.values.reference import table
+from data_pipeline.values.reference import words
 from data_pipeline.values.registry import Draw, provides
 
 TYPE = "PERSON_NAME"
@@ -41,11 +41,11 @@ def nickname(draw: Draw) -> str:
         return given_name(draw)
     if rng.random() < 0.15:
         return person.given[-1] * 2
-    prefix = pick(rng, table("names")["inside_zh"])
+    prefix = pick(rng, words("names", "inside_zh"))
     return prefix + (person.given[-1] if prefix == "阿" else person.family)
 
 
 @provides("title", "title", None)
 def title(draw: Draw) -> str:
     """A title that stands beside a surname and is not part of it."""
-    return str(pick(draw.rng, table("names")[f"title_{draw.language}"]))
+    return pick(draw.rng, words("names", f"title_{draw.language}"))

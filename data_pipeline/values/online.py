@@ -128,7 +128,7 @@ _NICKS_ZH = (
 
 @provides("wechat", "wechat", "WECHAT_ID")
 def wechat(draw: Draw) -> str:
-    """Six to twenty characters, a letter first; wxid_ and fourteen more for accounts without a chosen name."""
+    """Six to twenty characters, a letter first; wxid_ and fourteen more where none was chosen."""
     rng = draw.rng
     shape = rng.random()
     if shape < 0.15:
@@ -223,7 +223,7 @@ def mac(draw: Draw) -> str:
 def imei(draw: Draw) -> str:
     """Fifteen digits: type allocation code, serial number, Luhn digit (3GPP TS 23.003)."""
     head = pick(draw.rng, ("35", "86", "01")) + digits(draw.rng, 12)
-    return head + luhn.calc_check_digit(head)
+    return f"{head}{luhn.calc_check_digit(head)}"
 
 
 @provides("device", "imsi", "DEVICE_ID", any=1)
@@ -255,7 +255,8 @@ def url(draw: Draw) -> str:
     path = pick(
         rng, ("", "/", "/help", "/news/{n}", "/p/{n}.html", "/docs/v2/setup", "/item?id={n}", "/share/{n}")
     )
-    return f"{pick(rng, ('https://', 'https://', 'http://', 'www.'))}{pick(rng, ('', 'm.', 'shop.'))}{_company_domain(draw)}{path.format(n=number(rng, 100, 99999))}"
+    host = pick(rng, ("https://", "https://", "http://", "www.")) + pick(rng, ("", "m.", "shop."))
+    return f"{host}{_company_domain(draw)}{path.format(n=number(rng, 100, 99999))}"
 
 
 @provides("geo", "geo", "GEO_COORDINATE")

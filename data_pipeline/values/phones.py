@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from data_pipeline.values.chance import Weighted, digits, number, pick
-from data_pipeline.values.reference import table
+from data_pipeline.values.reference import table, words
 from data_pipeline.values.registry import Draw, provides
 
 PHONE = "PHONE_NUMBER"
@@ -29,7 +29,7 @@ def _area_codes() -> tuple[tuple[str, int], ...]:
 @provides("phone", "cn_mobile", PHONE, cn=20, hk=1, any=0)
 def cn_mobile(draw: Draw) -> str:
     """Eleven digits: segment and subscriber."""
-    segments = table("phones")["unassigned_segments"] if draw.reserved else mobile_segments()
+    segments = words("phones", "unassigned_segments") if draw.reserved else mobile_segments()
     return pick(draw.rng, segments) + digits(draw.rng, 8)
 
 
@@ -85,7 +85,22 @@ def tw_phone(draw: Draw) -> str:
     return f"{head}{separator}{digits(draw.rng, 3)}{separator}{digits(draw.rng, 3)}"
 
 
-_US_AREAS = ("201", "202", "206", "212", "213", "214", "303", "305", "312", "313", "404", "408", "415", "503")
+_US_AREAS: tuple[str, ...] = (
+    "201",
+    "202",
+    "206",
+    "212",
+    "213",
+    "214",
+    "303",
+    "305",
+    "312",
+    "313",
+    "404",
+    "408",
+    "415",
+    "503",
+)
 _US_AREAS += (
     "512",
     "602",

@@ -16,6 +16,15 @@ def table(name: str) -> Any:
 
 
 @functools.cache
+def words(name: str, *keys: str) -> tuple[str, ...]:
+    """A list of words inside ``<name>.yaml``; of a mapping, its keys."""
+    found = table(name)
+    for key in keys:
+        found = found[key]
+    return tuple(str(word) for word in found)
+
+
+@functools.cache
 def rows(name: str) -> tuple[tuple[str, ...], ...]:
     """The tab-separated fields of each line of ``<name>.tsv``; ``#`` begins a comment line."""
     lines = (FOLDER / f"{name}.tsv").read_text(encoding="utf-8").splitlines()

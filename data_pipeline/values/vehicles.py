@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from data_pipeline.values.chance import digits, letters, number, pick
-from data_pipeline.values.reference import table
+from data_pipeline.values.reference import table, words
 from data_pipeline.values.registry import Draw, provides
 
 PLATE, VIN = "VEHICLE_PLATE_NUMBER", "VEHICLE_ID_NUMBER"
@@ -84,14 +84,16 @@ def uk_plate(draw: Draw) -> str:
 def de_plate(draw: Draw) -> str:
     """Germany: city, letters, digits."""
     rng = draw.rng
-    return f"{pick(rng, ('B', 'M', 'HH', 'K', 'F', 'S'))}-{letters(rng, _PLATE_CHARS, 2)} {number(rng, 10, 9999)}"
+    city = pick(rng, ("B", "M", "HH", "K", "F", "S"))
+    return f"{city}-{letters(rng, _PLATE_CHARS, 2)} {number(rng, 10, 9999)}"
 
 
 @provides("plate", "in_plate", PLATE, **{"in": 1, "any": 0})
 def in_plate(draw: Draw) -> str:
     """India: state, district, series, number."""
     rng = draw.rng
-    return f"{pick(rng, ('KA', 'MH', 'DL', 'TN'))} {number(rng, 1, 50):02d} {letters(rng, _PLATE_CHARS, 2)} {digits(rng, 4)}"
+    district = f"{pick(rng, ('KA', 'MH', 'DL', 'TN'))} {number(rng, 1, 50):02d}"
+    return f"{district} {letters(rng, _PLATE_CHARS, 2)} {digits(rng, 4)}"
 
 
 _VIN_CHARS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
@@ -112,6 +114,6 @@ def vin_check(vin: str) -> str:
 def vin(draw: Draw) -> str:
     """Seventeen characters: maker, description, check character, model year, plant, serial number."""
     rng = draw.rng
-    draft = pick(rng, table("vehicles")["wmi"]) + letters(rng, _VIN_CHARS, 5) + "0"
+    draft = pick(rng, words("vehicles", "wmi")) + letters(rng, _VIN_CHARS, 5) + "0"
     draft += pick(rng, "ABCDEFGHJKLMNPRSTVWXY123456789") + pick(rng, _VIN_CHARS) + digits(rng, 6)
     return draft[:8] + vin_check(draft) + draft[9:]

@@ -33,7 +33,7 @@ from pii.spans import Document
 
 logger = logging.getLogger(__name__)
 
-SYNTHETIC = "synthetic"
+SYNTHETIC, INSERTED = "synthetic", "inserted"
 BATCH = 64
 """Documents of one task of a worker."""
 MOST_HELD_OUT = 0.1
@@ -138,8 +138,13 @@ class Assembly:
         Args:
             rows: source → rows of the training split, chat included.
         """
-        own = {"state": "used", "share": self.config.synthetic.share, "licence": "the project's own"}
-        sources = {**self.sources, SYNTHETIC: own}
+        own = self.config.synthetic
+        in_sentences = round(own.share * own.inserted, 4)
+        sources = {
+            **self.sources,
+            SYNTHETIC: {"state": "used", "share": own.share - in_sentences, "licence": "the project's own"},
+            INSERTED: {"state": "used", "share": in_sentences, "licence": "that of the sentence's source"},
+        }
         total = sum(rows.get(name, 0) for name in sources) or 1
         return {
             name: {**facts, "examples": rows.get(name, 0), "given": round(rows.get(name, 0) / total, 4)}
@@ -235,8 +240,12 @@ class Assembly:
     def train(self, held_out: HeldOut) -> None:
         """Fill the training split, source by source in turn."""
         config, shares = self.config, self.shares
+        if SYNTHETIC in shares:
+            shares[INSERTED] = shares[SYNTHETIC] * config.synthetic.inserted
+            shares[SYNTHETIC] -= shares[INSERTED]
         left = {name: len(pool) - self._ranks.get(name, 0) for name, pool in self._pools.items()}
-        quotas = allot(shares, dict(left), config.examples)
+        sentences = sum(left.values()) + sum(map(len, self._chats.values()))
+        quotas = allot(shares, {**left, INSERTED: sentences}, config.examples)
         chat_quotas = allot(
             {f"chat.{name}": config.chat.sources[name].weight for name in self._chats},
             {f"chat.{name}": len(pool) for name, pool in self._chats.items()},
@@ -263,7 +272,17 @@ class Assembly:
             streams[f"chat.{name}"] = stream(f"chat.{name}", preparation.prepare_chat, _batches(pool.lines()))
         limit = PATIENCE * self.config.examples
         streams[SYNTHETIC] = stream(SYNTHETIC, preparation.prepare_synthetic, _ranges(limit))
+        streams[INSERTED] = stream(INSERTED, preparation.prepare_inserted, _batches(self._sentences()))
         return {name: streams[name] for name in quotas}
+
+    def _sentences(self) -> Iterator[tuple[int, bytes]]:
+        """Real sentences for insertion, numbered: every pool in turn, from the end that is needed last."""
+        backwards = [
+            *(pool.lines(self._ranks.get(name, 0), backwards=True) for name, pool in self._pools.items()),
+            *(pool.lines(backwards=True) for pool in self._chats.values()),
+        ]
+        turns = itertools.chain.from_iterable(itertools.zip_longest(*backwards))
+        return enumerate(line for line in turns if line is not None)
 
     def _examples(self, name: str, documents: Iterable[Prepared]) -> Iterator[Example]:
         """Examples of one source, one at a time; refusals go to the ledger as they are met."""

@@ -50,12 +50,18 @@ class Pool:
         self._order = None
         return True
 
-    def lines(self, start: int = 0) -> Iterator[bytes]:
-        """The stored rows from rank `start` on, in the order of the keys, each one line of JSON."""
+    def lines(self, start: int = 0, *, backwards: bool = False) -> Iterator[bytes]:
+        """The stored rows from rank `start` on, in the order of the keys, each one line of JSON.
+
+        Args:
+            start: how many of the first keys to leave out.
+            backwards: the same rows from the last key to the first.
+        """
         if self._order is None:
             self._order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
         self._file.flush()
-        for index in self._order[start:]:
+        chosen = self._order[start:]
+        for index in reversed(chosen) if backwards else chosen:
             self._file.seek(self._offsets[index])
             yield self._file.readline()
 

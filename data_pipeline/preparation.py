@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data_pipeline import chat, dedup, rendering
@@ -135,6 +135,28 @@ def _prepared_chat(row: dict[str, Any]) -> Prepared:
     num_chars = sum(len(message["content"]) for message in row["messages"])
     facts = Facts(row["language"], (), num_chars, "chat", "", "", "")
     return Prepared(row["id"], (Example(json.dumps(row, ensure_ascii=False), facts),), (), None)
+
+
+def prepare_inserted(sentences: Sequence[tuple[int, bytes]]) -> list[Prepared]:
+    """Real sentences of pools, each with a number, with synthetic values in them.
+
+    A sentence in which no clause fits gives nothing: it is left where it comes from.
+    """
+    prepared = []
+    for number, line in sentences:
+        sentence = _sentence(json.loads(line))
+        made = _preparer.synthesiser.insert_into(sentence, number)
+        if made.text != sentence.text:
+            prepared.append(_preparer.prepared(replace(made, id=f"inserted/{made.id}", source="inserted")))
+    return prepared
+
+
+def _sentence(row: dict[str, Any]) -> Document:
+    """A labelled document as it is; of a conversation what the user asks, in which nothing is labelled."""
+    if "messages" not in row:
+        return Document.from_row(row)
+    asked = next(message["content"] for message in row["messages"] if message["role"] == "user")
+    return Document(asked, (), row["id"], row["source"], row["language"], types=())
 
 
 def prepare_synthetic(indices: range) -> list[Prepared]:

@@ -49,6 +49,9 @@ class SyntheticConfig(StrictConfig):
 
     share: Share = 0.4
     """Part of the extraction examples, before redistribution."""
+    inserted: Share = 0.1
+    """Part of the share whose values are put into real sentences of the labelled sources and of the chat,
+    in training alone."""
     held_out_families: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """Part of the template families that belong to the test split, and as many to validation."""
     synthesis: SynthesisConfig = SynthesisConfig()
@@ -139,8 +142,8 @@ class DataConfig(StrictConfig):
     def _coherent(self) -> DataConfig:
         if 2 * self.window_margin >= self.window_chars:
             raise ValueError("window_margin: expected 2 * window_margin < window_chars")
-        if "synthetic" in self.sources or "synthetic" in self.chat.sources:
-            raise ValueError("sources: 'synthetic' is the name of the product's own examples")
+        if {"synthetic", "inserted"} & set(self.sources):
+            raise ValueError("sources: 'synthetic' and 'inserted' are names of the product's own examples")
         if self.synthetic.share + sum(source.share for source in self.sources.values()) <= 0:
             raise ValueError("sources: every share is 0")
         return self

@@ -72,7 +72,8 @@ def test_the_mix_is_the_recipes_with_the_absent_share_handed_on(built):
     counts = Counter(row["source"] for row in lines(built / "train.jsonl"))
     # 0.3 : 0.4 of 150 between the two that are there, and a tenth of chat on top.
     assert counts["msra"] == 64
-    assert counts["synthetic"] == 86
+    assert counts["synthetic"] + counts["inserted"] == 86
+    assert counts["inserted"] == 9
     assert sum(count for name, count in counts.items() if name.startswith("chat.")) == 15
     manifest = read_manifest(built)
     assert manifest["sources"]["openpii"]["state"] == "absent"
@@ -85,6 +86,14 @@ def test_a_partly_labelled_source_names_its_types_in_every_split(built):
         for row in lines(built / f"{name}.jsonl"):
             if row["source"] == "msra":
                 assert set(row["types"]) <= {"PERSON_NAME", "LOCATION", "ORGANIZATION"}
+
+
+def test_values_in_real_sentences_keep_the_labels_and_types_of_their_source(built):
+    inserted = [row for row in lines(built / "train.jsonl") if row["source"] == "inserted"]
+    from_news = [row for row in inserted if "/msra/" in row["id"]]
+    assert from_news
+    assert all({"PERSON_NAME", "LOCATION"} & {e["type"] for e in row["entities"]} for row in from_news)
+    assert all("types" in row for row in inserted)
 
 
 def test_held_out_documents_are_whole_and_nothing_of_them_is_in_training(built):

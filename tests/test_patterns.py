@@ -112,6 +112,8 @@ FORMS = [
     ("ADDRESS", "收货地址：[北京市朝阳区建国路88号3单元502室]"),
     ("ADDRESS", "他住在[浙江省杭州市西湖区文三路138号]，"),
     ("ADDRESS", "寄到[上海市浦东新区世纪大道100号12楼]。"),
+    ("ADDRESS", "现住[济南市历下区和平路47号2号楼]"),
+    ("ADDRESS", "地址：[人民路100号]"),
     ("ADDRESS", "at [123 Main Street, Springfield, IL 62704] since"),
 ]
 
@@ -146,6 +148,11 @@ NOBODYS = [
     "编号G12345678的订单",
     "the password is required",
     "password: string",
+    '<input id="password" name="password" width="20"/>',
+    '<label for="password">Password:</label><br>',
+    "EMPLOY-12345 and risk-free-investments-for-everyone",
+    "员工周五可以在家工作",
+    "路由器的地址通常是192.168.1.1",
     "Username: required",
     "微信支付和微信群都可以",
     "QQ群很热闹",

@@ -16,10 +16,11 @@ _PROVINCES = (
     "|青海|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
 )
 _H = r"[\u4e00-\u9fff]"
-_NOT_IN_NAME = "在住到至于是为的和与及向从我他她你您请寄送家人址了就往"
-"""Characters that end whatever stands before an address."""
+_CUT = re.compile(r"(?<![省市区县镇乡道])[在住到至于是为的我他她你您请寄送址了就往]")
+"""Ends whatever stands before an address; behind 区 or 市 it begins the name of a street (为民路)."""
 
-_N = rf"(?:(?![{_NOT_IN_NAME}]){_H})"
+_PROVINCE = re.compile(rf"(?:中国)?(?:{_PROVINCES})")
+
 _NUM = r"(?:[0-9A-Za-z]{1,5}(?:[-#][0-9A-Za-z]{1,4})?|[一二三四五六七八九十百零]{1,4})"
 _DOOR = rf"{_NUM} ?(?:号院|号楼|号|弄|幢|栋|座|单元|楼|层|室|房|户|组|队|期|区|厂|铺)"
 
@@ -31,15 +32,8 @@ _TAIL = re.compile(
 )
 _DOOR_SIGN = re.compile(r"[号弄幢栋](?:院|楼)?")
 
-_HEAD = re.compile(
-    rf"(?:(?:中国)?(?:{_PROVINCES})(?:省|市|壮族自治区|回族自治区|维吾尔自治区|自治区|特别行政区)?)? ?"
-    rf"(?:{_N}{{2,8}}?(?:市|自治州|地区|盟))? ?"
-    rf"(?:{_N}{{1,8}}?(?:区|县|旗|市))? ?"
-    rf"(?:{_N}{{1,8}}?(?:街道|镇|乡|开发区|新区))? ?"
-    rf"(?:{_N}{{1,10}}?{_ROAD})? ?(?:{_N}{{1,10}}?{_ROAD})? ?$"
-)
-_STREET_END = re.compile(rf"{_N}{_ROAD} ?$")
-_ADMINISTRATIVE = re.compile(rf"(?:{_PROVINCES})|{_N}(?:市|区|县|镇|乡|街道)")
+_STREET_END = re.compile(rf"{_H}{_ROAD} ?$")
+_ADMINISTRATIVE = re.compile(rf"(?:{_PROVINCES})|{_H}(?:市|区|县|镇|乡|街道)")
 _LONGEST_HEAD = 48
 
 _EN_TYPES = (
@@ -114,10 +108,9 @@ def _head(text: str, earliest: int, end: int) -> int | None:
     begin = end
     while begin > earliest and ("\u4e00" <= text[begin - 1] <= "\u9fff" or text[begin - 1] == " "):
         begin -= 1
-    label_cut = max((text.rfind(char, begin, end) + 1 for char in _NOT_IN_NAME), default=begin)
-    begin = max(begin, label_cut)
-    province = re.compile(rf"(?:中国)?(?:{_PROVINCES})").search(text, begin, end)
-    if province:
+    for cut in _CUT.finditer(text, begin, end):
+        begin = cut.end()
+    if province := _PROVINCE.search(text, begin, end):
         begin = province.start()
     head = text[begin:end]
     stripped = head.lstrip()

@@ -94,32 +94,28 @@ def _by_shape(scanned: Scanned, shape: Shape) -> Iterator[Candidate]:
 
 def _judged(scanned: Scanned, shape: Shape, start: int, end: int) -> Candidate | None:
     """Weigh one candidate: its verdict, the labels around it, what its shape needs."""
-    verdict = shape.verdict(scanned.text[start:end])
-    while (
-        shape.narrow and verdict.valid is False and (shorter := _without_last_group(scanned.text, start, end))
-    ):
+    text, labels = scanned.text, scanned.labels
+    verdict = shape.verdict(text[start:end])
+    while verdict.valid is False and shape.narrow and (shorter := _without_last_group(text, start, end)):
         end = shorter
-        verdict = shape.verdict(scanned.text[start:end])
-    labels = scanned.labels
+        verdict = shape.verdict(text[start:end])
     near = labels.near(start, end, shape.type, CONTEXT_REACH)
     direct = labels.before(start, DIRECT_REACH)
-    foreign = direct is not None and shape.type not in direct.types
-    if (
-        foreign
-        and direct is not None
-        and NOT_PERSONAL in direct.types
-        and not (shape.strong and verdict.valid)
-    ):
+    announced = direct.types if direct else ()
+    labelled = shape.type in announced
+    # Another type's label stands before it: only a strong checksum is believed against that.
+    holds = verdict.valid is True and (shape.strong or labelled or not announced)
+    if NOT_PERSONAL in announced and not labelled and not holds:
         return None
-    holds = verdict.valid is True and (shape.strong or not foreign)
-    if not near:
+    if near:
+        enough = verdict.valid is not False or verdict.subtype is not None
+    elif shape.alone == "shape":
         # A failing check digit may be a typo: where a shape is distinctive it is still personal.
-        shaped = verdict.valid is not False or (shape.strong and verdict.subtype is not None)
-        if not {"shape": shaped, "checksum": holds, "never": False}[shape.alone]:
-            return None
-    elif verdict.valid is False and verdict.subtype is None:
+        enough = verdict.valid is not False or (shape.strong and verdict.subtype is not None)
+    else:
+        enough = shape.alone == "checksum" and holds
+    if not enough:
         return None
-    labelled = direct is not None and not foreign
     evidence: Evidence = "checksum" if holds else "context" if near else "shape"
     return Candidate(start, end, shape.type, shape.rule, evidence, verdict.subtype, labelled)
 

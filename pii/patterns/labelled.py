@@ -14,7 +14,7 @@ from pii.patterns.scanned import Candidate, Scanned
 
 # Between a label and its value: at most a bracketed remark, some filler words and marks. Bounded.
 _FILLER = (
-    r"#(?=[ 0-9])|[:=|>*`\"'“”‘’「」『』【】\[{<、]|\((?!\+?[0-9]{2,4}\))|->|→|--?(?=[ \d])"
+    r"#(?=[ 0-9])|[:=|>*`\"'“”‘’「」『』【】\[{、]|\((?!\+?[0-9]{2,4}\))|->|→|--?(?=[ \d])"
     r"|是|为|叫|改[为成]|变更为|更新为|号码?|账号|帐号|码|地址"
     r"|(?:id|no|num|number|is|was|are|at|of|to|now|here|on|set|in|ending)(?![a-z])\.?"
 )
@@ -22,7 +22,7 @@ _JOIN = re.compile(
     r"\.?[ \t]{0,3}(?:\([^()\n0-9]{1,16}\)[ \t]{0,3})?"
     rf"(?:(?:{_FILLER})[ \t]{{0,3}}){{0,5}}(?:\r?\n[ \t]{{0,4}})?"
 )
-_ASSIGNS = re.compile(r"[:=]|是|为|叫|->|→|[\"“「『]")
+_ASSIGNS = re.compile(r"[:=]|是|为|叫|->|→|[“「『]")
 _SAYS = re.compile(r"(?<![a-z])(?:is|was)(?![a-z])")
 
 Connector = Literal["assigns", "says", "none"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from configs.reader import StrictConfig, parse, read_yaml
 
@@ -64,29 +65,27 @@ def table() -> Mapping[str, tuple[str, ...]]:
     return {word: tuple(types) for word, types in words.items()}
 
 
-def trie_pattern(words: Sequence[str]) -> str:
+Trie: TypeAlias = "dict[str, Trie]"
+"""Character → what may follow it; the empty key says that a word may end here."""
+
+
+def trie_pattern(words: Iterable[str]) -> str:
     """A regular expression for the longest of many words, without trying them one by one."""
-    trie: dict[str, dict[str, object]] = {}
+    trie: Trie = {}
     for word in words:
-        node: dict[str, object] = trie  # type: ignore[assignment]
+        node = trie
         for char in word:
-            node = node.setdefault(char, {})  # type: ignore[assignment]
-        node[""] = True
+            node = node.setdefault(char, {})
+        node[""] = {}
     return _branch(trie)
 
 
-def _branch(node: Mapping[str, object]) -> str:
-    branches = [
-        re.escape(char) + _branch(child)
-        for char, child in node.items()
-        if char and isinstance(child, Mapping)
-    ]
+def _branch(node: Trie) -> str:
+    branches = [re.escape(char) + _branch(child) for char, child in node.items() if char]
     if not branches:
         return ""
     joined = branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
-    if "" not in node:
-        return joined
-    return f"(?:{joined})?"
+    return f"(?:{joined})?" if "" in node else joined
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,6 @@ def _words() -> _Words:
 
 
 _WORD = re.compile(r"[a-z]+")
-
-
 _LONGER_TOKEN = re.compile(r"(?<=[a-z])(?:[a-z]|-[0-9a-z])")
 
 
@@ -145,9 +142,9 @@ def _occurrences(lower: str) -> Iterator[re.Match[str]]:
             yield found
     first_words, match = words.first_words, words.other.match
     for word in _WORD.finditer(lower):
-        if word[0] in first_words and (found := match(lower, word.start())):
-            if not _continues(lower, found.end()):
-                yield found
+        found = match(lower, word.start()) if word[0] in first_words else None
+        if found and not _continues(lower, found.end()):
+            yield found
 
 
 class Labels:

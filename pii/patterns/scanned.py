@@ -31,7 +31,7 @@ class Scanned:
 
 _DIGITS = re.compile(r"[0-9]+")
 _RUN = re.compile(r"[\t-~·°′″]{5,}")
-"""What identifiers are written with. Shorter ones have another recogniser: none here finds fewer characters."""
+"""What identifiers are written with; no recogniser by shape finds one of fewer characters."""
 
 _FAR = 96
 """Longer than what may stand before or behind the digits of one value: a wallet's 90 characters."""

@@ -19,10 +19,16 @@ def _imei(value: str) -> Verdict:
     return verdict if known or not verdict.valid else Verdict(None, verdict.subtype)
 
 
+_GATEWAYS = frozenset(("192.168.0.1", "192.168.1.1"))
+"""What half of the world's routers are set to: in every manual, and nobody's."""
+
+
 def _routable_ip(value: str) -> Verdict:
     """An address that may belong to somebody: no loopback, no netmask, no section number such as 1.2.3.4."""
     verdict = check("IP_ADDRESS", value)
     if verdict.subtype == "ipv4":
+        if value in _GATEWAYS:
+            return Verdict(False, "ipv4")
         octets = value.split(".")
         if octets[0] in ("0", "127", "255") or all(len(octet) == 1 for octet in octets):
             return Verdict(False, "ipv4")

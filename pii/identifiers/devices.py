@@ -69,7 +69,6 @@ def url(value: str) -> Verdict:
     return SHAPED if _URL.fullmatch(plain(value)) else IMPOSSIBLE
 
 
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _DEGREES = re.compile(r"([-+]?[0-9]{1,3}(?:\.[0-9]+)?)")
 
 

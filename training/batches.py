@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,11 +129,15 @@ class Collator:
     def __init__(self, pad_token_id: int, source_ids: Mapping[str, int]) -> None:
         self._pad, self._source_ids = pad_token_id, source_ids
 
-    def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-        """Tensors of shape (examples, tokens): ``input_ids``, ``attention_mask``, ``labels``; and sources."""
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Tensors of shape (examples, tokens): ``input_ids``, ``attention_mask``, ``labels``; and the names.
+
+        ``source_ids`` is a tensor (examples,); ``names`` lists id and source of each example.
+        """
         longest = max(len(example["input_ids"]) for example in examples)
         shape = (len(examples), longest)
-        batch = {
+        batch: dict[str, Any] = {
+            "names": [(example["id"], example["source"]) for example in examples],
             "input_ids": torch.full(shape, self._pad),
             "attention_mask": torch.zeros(shape, dtype=torch.long),
             "labels": torch.full(shape, NOT_TRAINED),

@@ -42,14 +42,14 @@ def num_steps(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def adopt(folder: Path, step: int, keep: int, seconds: float, best_step: int | None) -> Path:
+def adopt(folder: Path, step: int, keep: int, facts: dict[str, float], best_step: int | None) -> Path:
     """Give a finished checkpoint its name and remove the oldest ones.
 
     Args:
         folder: the checkpoints' folder; the new one lies in `aside`.
         step: its optimizer steps.
         keep: how many stay, the newest ones; the best stays in any case.
-        seconds: training time so far, which a resumed run goes on counting from.
+        facts: what a resumed run has to know besides the trainer's own state.
         best_step: steps of the best checkpoint; None where nobody asks for the best.
     """
     half = aside(folder) / f"checkpoint-{step}"
@@ -59,7 +59,7 @@ def adopt(folder: Path, step: int, keep: int, seconds: float, best_step: int | N
     if values.get("best_model_checkpoint"):
         values["best_model_checkpoint"] = str(folder / Path(values["best_model_checkpoint"]).name)
         state.write_text(json.dumps(values, indent=2), encoding="utf-8")
-    (half / _FACTS).write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+    (half / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     half.replace(final)
     for old in sorted(folder.glob("checkpoint-*"), key=num_steps)[:-keep]:
@@ -68,6 +68,7 @@ def adopt(folder: Path, step: int, keep: int, seconds: float, best_step: int | N
     return final
 
 
-def seconds_of(checkpoint: Path) -> float:
-    """Training time when the checkpoint was written."""
-    return float(json.loads((checkpoint / _FACTS).read_text(encoding="utf-8"))["seconds"])
+def facts(checkpoint: Path) -> dict[str, float]:
+    """What was handed to `adopt` with this checkpoint."""
+    read: dict[str, float] = json.loads((checkpoint / _FACTS).read_text(encoding="utf-8"))
+    return read

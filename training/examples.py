@@ -15,6 +15,7 @@ from configs.errors import StageError
 from configs.stage import file_hash, read_manifest
 from pii.codec import Message, Tokenizer, encode
 from pii.errors import DataError
+from pii.spans import Document, Span
 from pii.taxonomy import shipped
 
 logger = logging.getLogger(__name__)
@@ -25,12 +26,13 @@ NOT_TRAINED = -100
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rendered example as the data folder holds it."""
+    """One rendered example as the data folder holds it; `spans` is None for general chat."""
 
     id: str
     source: str
     messages: tuple[Message, ...] = field(repr=False)
     types: tuple[str, ...] | None
+    spans: tuple[Span, ...] | None = field(repr=False)
 
 
 class Example(TypedDict):
@@ -110,10 +112,11 @@ def _row(values: dict[str, Any]) -> Row:
     messages = tuple(Message(role=str(m["role"]), content=str(m["content"])) for m in values["messages"])
     if not any(message["role"] == "assistant" for message in messages):
         raise ValueError
-    types = values.get("types")
-    if "text" in values and types is None:
-        types = shipped().default_types
-    return Row(str(values["id"]), str(values["source"]), messages, tuple(types) if types else None)
+    name, source = str(values["id"]), str(values["source"])
+    if "text" not in values:
+        return Row(name, source, messages, None, None)
+    document = Document.from_row(values)
+    return Row(name, source, messages, document.types or shipped().default_types, document.spans)
 
 
 def entity_types(rows: Sequence[Row]) -> tuple[str, ...]:

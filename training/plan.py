@@ -70,7 +70,7 @@ def explain(recipe: TrainRecipe) -> str:
         f"effective batch   at most {recipe.batch.tokens:,} tokens x {recipe.batch.accumulation} accumulated"
         f" x {devices} devices; on average about {made.examples_per_step:,.1f} examples,"
         f" {made.tokens_per_step:,.0f} tokens",
-        f"steps             {made.steps:,}; about {made.steps_per_epoch:,} an epoch of {len(rows):,} examples",
+        f"steps             {made.steps:,}; about {made.steps_per_epoch:,} for all {len(rows):,} examples",
         f"memory            about {made.memory_gb:,.1f} GB on each device",
         f"time              about {made.minutes:,.0f} minutes",
     ]

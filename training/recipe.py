@@ -134,7 +134,7 @@ class ScheduleRecipe(StrictConfig):
     shape: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     """``wsd``: warm up, stay, decay in the last part."""
     warmup: float = Field(default=0.03, ge=0)
-    """Below 1: the share of the steps; else a number of steps."""
+    """Below 1: a share of the run; else a number of steps."""
     floor: float = Field(default=0.1, ge=0, le=1)
     """The last rate as a share of the highest."""
     decay: float = Field(default=0.2, gt=0, le=1)
@@ -161,12 +161,42 @@ class WatchRecipe(StrictConfig):
     """Steps between measurements on the validation examples."""
     validation_examples: int = Field(default=500, gt=0)
     """Most validation examples; a fixed sample."""
+    f1_examples: int = Field(default=0, ge=0)
+    """Of the validation sample, how many are answered to measure entity F1; 0: none."""
+    keep_best: Literal["loss", "f1"] | None = None
+    """Whether the model with the best validation loss or F1 is kept, not the last; null: the last."""
+    patience: int | None = Field(default=None, gt=0)
+    """With `keep_best`: measurements without a better one after which training ends; null: never."""
     checkpoint_every: int = Field(default=200, gt=0)
-    """Steps between checkpoints."""
+    """Steps between checkpoints; with `keep_best` a multiple of `validate_every`."""
     keep_checkpoints: int = Field(default=2, gt=0)
     """Number of checkpoints that are kept."""
     report_to: tuple[Literal["tensorboard", "trackio", "wandb", "mlflow"], ...] = ("tensorboard",)
     """Where else the history goes; the last three need their own packages."""
+
+    @model_validator(mode="after")
+    def _best_can_be_kept(self) -> Self:
+        if self.keep_best and self.checkpoint_every % self.validate_every:
+            raise ValueError("keep_best: checkpoint_every has to be a multiple of validate_every")
+        if self.keep_best == "f1" and not self.f1_examples:
+            raise ValueError("keep_best f1: set f1_examples")
+        if self.patience is not None and self.keep_best is None:
+            raise ValueError("patience: set keep_best")
+        return self
+
+
+class GuardianRecipe(StrictConfig):
+    """What happens when training goes wrong."""
+
+    policy: Literal["warn", "stop", "recover"] = "recover"
+    """``warn``: say so and go on; ``stop``: end with an error; ``recover``: leave the batch out, halve the
+    rate, go on. Each case is written into ``guardian.jsonl``."""
+    gradient_factor: float = Field(default=20.0, gt=1)
+    """A gradient this many times the median of the last ones is an explosion."""
+    loss_factor: float = Field(default=3.0, gt=1)
+    """A loss this many times the median of the last ones is a spike."""
+    most_recoveries: int = Field(default=10, ge=0)
+    """After so many recoveries the run ends with an error."""
 
 
 class TrainRecipe(StrictConfig):
@@ -208,6 +238,8 @@ class TrainRecipe(StrictConfig):
     """Compute activations twice to hold fewer of them."""
     watch: WatchRecipe = WatchRecipe()
     """What is looked at and kept on the way."""
+    guardian: GuardianRecipe = GuardianRecipe()
+    """What happens when training goes wrong."""
     seed: int = Field(default=0, ge=0)
     """Seed of weights, order and dropout."""
 

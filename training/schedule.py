@@ -17,10 +17,12 @@ def rate(recipe: ScheduleRecipe, step: int, max_steps: int, progress: float) -> 
         max_steps: steps of the whole run.
         progress: share of the run that is used up, 0 to 1; by steps or, if ahead of them, by minutes.
     """
-    warmup_steps = recipe.warmup * max_steps if recipe.warmup < 1 else recipe.warmup
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    start = warmup_steps / max_steps if recipe.shape in ("cosine", "linear") else 1 - recipe.decay
+    # A share of the run, so that a run that minutes will end early does not warm up all the way.
+    share = recipe.warmup if recipe.warmup < 1 else recipe.warmup / max_steps
+    warm = progress if recipe.warmup < 1 else step / max_steps
+    if warm < share:
+        return (warm + 1 / max_steps) / (share + 1 / max_steps)
+    start = share if recipe.shape in ("cosine", "linear") else 1 - recipe.decay
     gone = min(1.0, max(0.0, (progress - start) / (1 - start))) if start < 1 else 1.0
     if recipe.shape == "constant":
         return 1.0

@@ -25,6 +25,7 @@ from pii.model_folder import ModelManifest
 from training import checkpoints, device
 from training.bare import make_model
 from training.base import Base, load_model, resolve
+from training.curves import draw
 from training.examples import DataFolder, Example, LeftOut, Row, count_by_source, encode_rows, entity_types
 from training.failures import mendable
 from training.folder import write_model_folder
@@ -88,7 +89,10 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
         _write_left_out(recipe.output / "left_out.jsonl", job.left_out)
         facts = _fit(job, checkpoints.prepare(recipe.output / "checkpoints", stage.identity))
         _write_model(job, base, _manifest(job, data, base, facts))
-    return stage.finish(_files(recipe.output, ("model", "adapter", "left_out.jsonl")), {"training": facts})
+    return stage.finish(
+        _files(recipe.output, ("model", "adapter", "left_out.jsonl", "history.jsonl", "curves.svg")),
+        {"training": facts},
+    )
 
 
 @dataclass(slots=True)
@@ -101,6 +105,7 @@ class _Job:
     model: Any
     train: Sequence[Example]
     validation: Sequence[Example]
+    answered: Sequence[Row]
     left_out: Sequence[LeftOut]
     types: tuple[str, ...]
 
@@ -115,16 +120,16 @@ def _prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: de
         raise DataError(
             f"{recipe.data}: no example fits into {recipe.context_tokens} tokens; raise context_tokens"
         )
-    model = _model(recipe, base, tokenizer, where)
     return _Job(
-        recipe,
-        where,
-        tokenizer,
-        model,
-        examples,
-        validation,
-        [*left_out, *left_out_there],
-        entity_types(rows),
+        recipe=recipe,
+        where=where,
+        tokenizer=tokenizer,
+        model=_model(recipe, base, tokenizer, where),
+        train=examples,
+        validation=validation,
+        answered=[row for row in sample if row.spans is not None][: recipe.watch.f1_examples],
+        left_out=[*left_out, *left_out_there],
+        types=entity_types(rows),
     )
 
 
@@ -169,6 +174,7 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
         job.tokenizer,
         job.train,
         job.validation,
+        job.answered,
         precision=job.where.precision,
         clock=clock,
         from_start=checkpoint is None,
@@ -180,13 +186,15 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
         logger.info("going on from step %d", checkpoints.num_steps(checkpoint))
     if job.recipe.method == "pissa" and checkpoint is None:
         keep_initial(job.model, job.recipe.output / "checkpoints" / INITIAL)
-    clock.start(checkpoints.seconds_of(checkpoint) if checkpoint else 0.0)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if "eval_loss" not in trainer.state.log_history[-2]:  # the last entry is the summary of the run
+    trainer.go_on_from(checkpoint)
+    # The last entry is the summary of the run. With keep_best, the model is not the one measured before it.
+    if job.recipe.watch.keep_best or "eval_loss" not in trainer.state.log_history[-2]:
         trainer.evaluate()
     history = trainer.state.log_history
     with writing(job.recipe.output / "history.jsonl") as file:
         file.writelines(json.dumps(entry) + "\n" for entry in history)
+    with writing(job.recipe.output / "curves.svg") as file:
+        file.write(draw(history))
     losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
     return {
         "steps": trainer.state.global_step,
@@ -196,6 +204,7 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
         "minutes": round(clock.seconds / 60, 2),
         "examples": count_by_source(job.train),
         "left_out": len(job.left_out),
+        "recoveries": trainer.guardian.num_recoveries,
         "trainable_parameters": trainable,
         "peak_memory_gb": device.peak_memory_gb(),
         "device": str(job.where),

@@ -5,19 +5,27 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from training import checkpoints, device
+from training import checkpoints, device, entity_f1
 from training.batches import Collator, EpochLoader, cut, num_steps
-from training.examples import Example
+from training.examples import Example, Row
+from training.guardian import Guardian
 from training.loss import answer_losses
 from training.recipe import TrainRecipe
 from training.schedule import Clock, rate
@@ -49,12 +57,14 @@ def arguments(recipe: TrainRecipe, precision: str, max_steps: int, *, from_start
         logging_strategy="steps",
         logging_steps=watch.log_every,
         logging_first_step=True,
-        logging_nan_inf_filter=False,
         eval_strategy="steps",
         eval_on_start=from_start,
         eval_steps=watch.validate_every,
         save_strategy="steps",
         save_steps=watch.checkpoint_every,
+        load_best_model_at_end=watch.keep_best is not None,
+        metric_for_best_model=f"eval_{watch.keep_best}" if watch.keep_best else None,
+        greater_is_better=watch.keep_best == "f1" if watch.keep_best else None,
         report_to=list(watch.report_to),
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
@@ -73,6 +83,7 @@ class AnswerTrainer(SFTTrainer):
         tokenizer: gives the padding token.
         train: training examples.
         validation: the fixed sample that is measured on the way.
+        rows: the validation rows that are answered for entity F1; may be empty.
         precision: ``bf16``, ``fp16`` or ``fp32``.
         clock: bounds the run in minutes.
         from_start: False where the run goes on from a checkpoint.
@@ -88,6 +99,7 @@ class AnswerTrainer(SFTTrainer):
         tokenizer: Any,
         train: Sequence[Example],
         validation: Sequence[Example],
+        rows: Sequence[Row],
         *,
         precision: str,
         clock: Clock,
@@ -99,6 +111,11 @@ class AnswerTrainer(SFTTrainer):
         max_steps = num_steps(recipe.length, per_epoch, recipe.batch.accumulation)
         self._sources = sorted({example["source"] for example in [*train, *validation]})
         source_ids = {source: index for index, source in enumerate(self._sources)}
+        self.guardian = Guardian(recipe.guardian, recipe.output / "guardian.jsonl")
+        self._rows = rows
+        self._step_names: list[tuple[str, str]] = []
+        self._step_loss: Any = 0.0
+        patience = recipe.watch.patience
         super().__init__(
             model=model,
             args=arguments(recipe, precision, max_steps, from_start=from_start),
@@ -106,7 +123,7 @@ class AnswerTrainer(SFTTrainer):
             train_dataset=Dataset.from_list(list(train)),
             eval_dataset=Dataset.from_list(list(validation)),
             processing_class=tokenizer,
-            callbacks=[_EndAtTheBound(clock)],
+            callbacks=[_EndAtTheBound(clock), *([EarlyStoppingCallback(patience)] if patience else [])],
         )
         self.remove_callback(PrinterCallback)
         # Our loss divides by the answer tokens of the whole step, over all its batches.
@@ -134,11 +151,12 @@ class AnswerTrainer(SFTTrainer):
         """The recipe's schedule, which the clock may shorten."""
         if self.lr_scheduler is None:
 
-            def share(step: int) -> float:
+            def factor(step: int) -> float:
                 progress = max(step / num_training_steps, self.clock.progress)
-                return rate(self.recipe.schedule, step, num_training_steps, progress)
+                share = rate(self.recipe.schedule, step, num_training_steps, progress)
+                return share * self.guardian.rate_factor
 
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, share)
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
         return self.lr_scheduler
 
     # --- loss ---
@@ -153,18 +171,32 @@ class AnswerTrainer(SFTTrainer):
         """Mean loss of the answer tokens of the step; logits are never returned."""
         assert not return_outputs
         source_ids = inputs.pop("source_ids")
+        self._step_names += inputs.pop("names")
         losses, rows = answer_losses(
             model, inputs, fused=self._fused, label_smoothing=self.recipe.optimizer.label_smoothing
         )
         self._tally.add(losses.detach(), source_ids[rows], inputs["attention_mask"])
         count = num_items_in_batch if num_items_in_batch is not None else max(1, losses.numel())
         # The gradients of the processes are averaged, and the count is that of all of them.
-        return losses.sum() / count * self.accelerator.num_processes
+        loss = losses.sum() / count * self.accelerator.num_processes
+        self._step_loss = self._step_loss + loss.detach()
+        return loss
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Clip, and let the guardian judge the step before the optimizer takes it."""
+        norm = super()._clip_grad_norm(model)
+        loss = float(self.accelerator.reduce(self._step_loss, "mean"))
+        names, self._step_names, self._step_loss = self._step_names, [], 0.0
+        # Loss scaling tries rates until a gradient fits into 16 bits, and skips those steps by itself.
+        scaled = self.args.fp16 and math.isfinite(loss) and not math.isfinite(float(norm))
+        if not scaled and not self.guardian.judge(self.state.global_step, loss, float(norm), names):
+            model.zero_grad(set_to_none=True)
+        return norm
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Answer loss on the validation sample, for all and by source."""
+        """Answer loss on the validation sample and entity F1 on a part of it, for all and by source."""
         tally = _Tally(self._sources, self.args.device)
         was_training = self.model.training
         self.model.eval()
@@ -172,10 +204,14 @@ class AnswerTrainer(SFTTrainer):
             for batch in self._loader(self.eval_dataset, training=False):
                 inputs = self._prepare_inputs(batch)
                 source_ids = inputs.pop("source_ids")
+                inputs.pop("names")
                 losses, rows = answer_losses(self.model, inputs, fused=self._fused)
                 tally.add(losses, source_ids[rows], inputs["attention_mask"])
         self.model.train(was_training)
         metrics = tally.losses(f"{metric_key_prefix}_loss")
+        if self._rows:
+            answered = entity_f1.measure(self.model, self.processing_class, self._rows)
+            metrics |= {f"{metric_key_prefix}_{name}": value for name, value in answered.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -200,15 +236,25 @@ class AnswerTrainer(SFTTrainer):
         # Past SFTTrainer, which would write a model card of its own into the folder.
         super(SFTTrainer, self)._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
+        folder, state = Path(self.args.output_dir), self.state
         if self.is_world_process_zero():
             checkpoints.adopt(
-                Path(self.args.output_dir),
-                self.state.global_step,
+                folder,
+                state.global_step,
                 self.recipe.watch.keep_checkpoints,
-                self.clock.seconds,
-                self.state.best_global_step,
+                {"seconds": self.clock.seconds, "rate_factor": self.guardian.rate_factor},
+                state.best_global_step,
             )
+        if state.best_model_checkpoint:
+            state.best_model_checkpoint = str(folder / Path(state.best_model_checkpoint).name)
         self.accelerator.wait_for_everyone()
+
+    def go_on_from(self, checkpoint: Path | None) -> None:
+        """Train from a checkpoint, or from the beginning; the clock runs meanwhile."""
+        facts = checkpoints.facts(checkpoint) if checkpoint else {"seconds": 0.0, "rate_factor": 1.0}
+        self.guardian.rate_factor = facts["rate_factor"]
+        self.clock.start(facts["seconds"])
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 class _Tally:
@@ -251,7 +297,8 @@ class _Tally:
 def _line(logs: dict[str, float], state: TrainerState, clock: Clock) -> str:
     step = f"step {state.global_step}/{state.max_steps}"
     if "eval_loss" in logs:
-        rest = ", ".join(f"{k.removeprefix('eval_')} {v:.4f}" for k, v in logs.items() if k != "epoch")
+        shown = {k: v for k, v in logs.items() if k != "epoch" and "_type_" not in k}
+        rest = ", ".join(f"{k.removeprefix('eval_')} {v:.4f}" for k, v in shown.items())
         return f"{step}, validation: {rest}"
     if "loss" not in logs:
         return step

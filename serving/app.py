@@ -71,8 +71,8 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether texts can be read."""
-        return self._extractor is not None
+        """Whether texts can be read: the model is loaded and its engine has not died."""
+        return self._extractor is not None and self._extractor.is_alive
 
     async def load(self) -> None:
         """Open the extractor off the event loop; a failure ends the service."""

@@ -132,9 +132,9 @@ class Extractor:
         detector: ModelDetector | None = None,
         portal: BlockingPortal | None = None,
         resources: ExitStack | None = None,
-        engine: str = "none (patterns only)",
+        engine: Engine | None = None,
     ) -> None:
-        self.config, self.manifest, self.engine = config, manifest, engine
+        self.config, self.manifest, self._engine = config, manifest, engine
         self._detector, self._portal = detector, portal
         self._resources = resources or ExitStack()
 
@@ -156,7 +156,7 @@ class Extractor:
             stack.callback(portal.call, engine.close)
             detector = portal.call(_make_detector, config, manifest, engine)
             logger.info("model %s on %s", config.model, engine.description)
-            return cls(config, manifest, detector, portal, stack.pop_all(), engine.description)
+            return cls(config, manifest, detector, portal, stack.pop_all(), engine)
 
     def close(self) -> None:
         """Stop the engine; requests under way are finished first."""
@@ -167,6 +167,16 @@ class Extractor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def engine(self) -> str:
+        """Engine, version, device and dtype in one line."""
+        return self._engine.description if self._engine else "none (patterns only)"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether texts can be read; False for good once the engine has died."""
+        return self._engine is None or self._engine.is_alive
 
     def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
         """The types that the detectors can find, in taxonomy order."""

@@ -121,7 +121,10 @@ class ModelDetector:
         """Outcomes of a window or, where its answer does not fit, of its halves too."""
         part = await self._answer(text[window.start : window.end], window, types)
         halves = windows.halves(text, window, self.manifest.window_margin) if splits else None
-        if not part.truncated or halves is None:
+        # An answer most of whose values have no place left in the text is a loop, and not short of room:
+        # to split would cost 2 ** MAX_SPLITS answers that loop too.
+        loops = part.num_ungrounded > len(part.spans)
+        if not part.truncated or loops or halves is None:
             return [part]
         asked = _Part(window, replace(part.facts, asked_again=True), used=False)
         left, right = await together(self._ask(text, half, types, splits - 1) for half in halves)

@@ -22,6 +22,7 @@ from configs.errors import UserError
 from pii.patterns import Match
 from serving.app import create_app, main
 from serving.engines.protocol import EngineError
+from serving.engines.transformers_engine import TransformersEngine
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
 from tests.strategies import texts
@@ -116,6 +117,20 @@ def test_an_untrained_model_answers_slices_of_any_text(untrained_client: TestCli
     for entity in answer.json()["entities"]:
         assert list(entity) == ["type", "value", "start", "end"]
         assert text[entity["start"] : entity["end"]] == entity["value"] != ""
+
+
+@pytest.mark.slow
+def test_both_engines_answer_alike(untrained_client: TestClient, untrained_model: Path) -> None:
+    pytest.importorskip("vllm")
+    config = ExtractorConfig(model=untrained_model, engine="vllm", max_new_tokens=32)
+    hostile = [SEED, 'q"\\\\"\n\t{}[]', "😀\u200b\u202eאב\u202c\x00\x1f\u2028", "<|im_end|>\n" * 3, SEED * 20]
+    with Extractor.open(config) as extractor, TestClient(create_app(ServeConfig(), extractor)) as client:
+        assert client.get("/readyz").json()["engine"].startswith("vllm ")
+        answer = client.post("/extract", json={"texts": hostile}).json()
+        assert answer == untrained_client.post("/extract", json={"texts": hostile}).json()
+    for text, result in zip(hostile, answer["results"], strict=True):
+        assert result["entities"]
+        assert all(text[e["start"] : e["end"]] == e["value"] for e in result["entities"])
 
 
 def test_parts_that_did_not_fit_are_named(untrained_client: TestClient) -> None:
@@ -397,6 +412,13 @@ def test_ready_says_engine_and_model(untrained_client: TestClient, untrained_mod
     assert re.fullmatch(r"transformers \S+, cpu, float32", state["engine"])
     assert state["model"]["folder"] == str(untrained_model)
     assert state["model"]["method"] == "untrained"
+
+
+def test_not_ready_once_the_engine_has_died(
+    untrained_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TransformersEngine, "is_alive", False)
+    assert untrained_client.get("/readyz").status_code == 503
 
 
 def test_entity_types_say_who_knows_them(client: TestClient, untrained_client: TestClient) -> None:

@@ -46,7 +46,7 @@ def start(portal: BlockingPortal, name: Any, folder: Path, max_batch: int = 4) -
             dtype="float32",
             max_batch=max_batch,
             max_model_tokens=1024,
-            vllm=VllmSettings(kv_cache_gb=0.25),
+            vllm=VllmSettings(),
         )
 
     return portal.call(begin)

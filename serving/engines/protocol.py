@@ -49,6 +49,10 @@ class Engine(Protocol):
     def description(self) -> str:
         """Engine, version, device and dtype in one line."""
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether requests can still be served; an engine that has died stays dead."""
+
     async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
         """Answer one prompt. Cancelling the call ends the request.
 
@@ -70,8 +74,8 @@ class VllmSettings(StrictConfig):
 
     enforce_eager: bool = True
     """True: starts in seconds. False: compiles first (minutes) and then answers faster."""
-    kv_cache_gb: float = Field(default=1.0, gt=0)
-    """Memory of the key-value cache on a CPU, in GiB."""
+    kv_cache_gb: int = Field(default=1, gt=0)
+    """Memory of the key-value cache on a CPU, in whole GiB."""
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     """Part of a GPU's memory that vLLM may take."""
     block_size: int = Field(default=32, multiple_of=16)

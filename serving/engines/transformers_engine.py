@@ -55,6 +55,11 @@ class TransformersEngine:
         self._worker = threading.Thread(target=self._work, name="transformers-engine", daemon=True)
         self._worker.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the worker runs."""
+        return not self._closed and self._worker.is_alive()
+
     async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
         """See `protocol.Engine.generate`."""
         if self._closed:

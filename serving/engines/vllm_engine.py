@@ -68,6 +68,11 @@ class VllmEngine:
         precision = str(engine.vllm_config.model_config.dtype).removeprefix("torch.")
         return cls(engine, tokenizer, f"vllm {__version__}, {current_platform.device_type}, {precision}")
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the engine core's process runs."""
+        return not self._engine.errored
+
     async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
         """See `protocol.Engine.generate`."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
@@ -121,7 +126,7 @@ def _prepare_environment(settings: VllmSettings) -> None:
             "VLLM_LOGGING_CONFIG_PATH": str(LOGGING),
             # 0: its warnings go to stderr and quote the grammar.
             "LLGUIDANCE_LOG_LEVEL": "0",
-            "VLLM_CPU_KVCACHE_SPACE": f"{settings.kv_cache_gb:g}",
+            "VLLM_CPU_KVCACHE_SPACE": f"{settings.kv_cache_gb}",
         }
     )
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -15,7 +15,9 @@ from xml.sax.saxutils import escape
 from data_pipeline.grammar import Slot
 from data_pipeline.phrasebook import RecordSource
 from data_pipeline.scene import Piece, Scene
+from data_pipeline.values import providers
 from data_pipeline.values.chance import number, pick
+from pii.taxonomy import shipped
 
 Row = list[Piece]
 Layout = Callable[[Scene, list[Row]], list[Piece]]
@@ -34,6 +36,8 @@ def draw_rows(scene: Scene, source: RecordSource, carrier: str, *, anonymous: bo
         # Keys grow with the place in the list, so the first fields are likelier to be the smallest.
         ranked = sorted((rng.random() * (place + 2), field) for place, field in enumerate(usable))
         fields = [field for _, field in ranked[:wanted]]
+        if not any(p.type in shipped().default_types for f in fields for p in providers(f)):
+            fields.append(usable[0])
     others = list(source.others)
     rng.shuffle(others)
     for other in others[: number(rng, 2, 5) if anonymous else number(rng, 0, 3)]:

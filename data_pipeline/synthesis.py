@@ -151,7 +151,10 @@ class Synthesiser:
         _check_names("foreign_families", config.foreign_families, families)
         self._languages = Weighted(dict(config.languages))
         own = {c: w for c, w in config.carriers.items() if c not in config.foreign_carriers}
-        self._carriers = {False: Weighted(own), True: Weighted(dict(config.carriers))}
+        self._carriers = {
+            False: Weighted(own or dict(config.carriers)),
+            True: Weighted(dict(config.carriers)),
+        }
         self._suited: dict[tuple[str | bool, ...], tuple[Family, ...]] = {}
         self._noises = Weighted(dict(config.noises))
         self._all_types = tuple(t.name for t in shipped())

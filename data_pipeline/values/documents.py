@@ -296,8 +296,8 @@ def cn_tax_file(draw: Draw) -> str:
 
 @provides("tax", "us_itin", TAX, us=1, any=0)
 def us_itin(draw: Draw) -> str:
-    """Individual taxpayer number: 9xx, group 50-65, 70-88, 90-92 or 94-99."""
-    group = pick(draw.rng, (*range(50, 66), *range(70, 89), 90, 91, 92, *range(94, 100)))
+    """Individual taxpayer number: 9xx, group 70-88, 90-92 or 94-99."""
+    group = pick(draw.rng, (*range(70, 89), 90, 91, 92, *range(94, 100)))
     return f"9{digits(draw.rng, 2)}-{group}-{digits(draw.rng, 4)}"
 
 

@@ -1,0 +1,302 @@
+"""What the synthesiser promises: the same bytes, right spans, variety, hard negatives, nothing unlabelled."""
+
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.errors import ConfigError
+from data_pipeline.ambiguity import is_ambiguous
+from data_pipeline.grammar import Slot, compile_template, expand, slots_of
+from data_pipeline.insertion import CLOSED_TYPES
+from data_pipeline.phrasebook import phrasebook
+from data_pipeline.prose import CARRIERS
+from data_pipeline.records import ESCAPES, LAYOUTS
+from data_pipeline.surface import FORMS
+from data_pipeline.synthesis import SynthesisConfig, Synthesiser
+from data_pipeline.unlabelled import unlabelled
+from data_pipeline.values import providers
+from pii.codec import parse, render
+from pii.grounding import ground
+from pii.spans import Document, Span
+from pii.taxonomy import shipped
+
+SAMPLE = 4000
+
+
+def sample(start: int, count: int) -> list[tuple[str, tuple[Span, ...], tuple[str, ...] | None]]:
+    made = Synthesiser(SynthesisConfig(), seed=11).documents(start, count)
+    return [(d.text, d.spans, d.types) for d in made]
+
+
+@pytest.fixture(scope="module")
+def synthesiser() -> Synthesiser:
+    return Synthesiser(SynthesisConfig(), seed=11)
+
+
+@pytest.fixture(scope="module")
+def documents(synthesiser: Synthesiser) -> list[Document]:
+    return list(synthesiser.documents(0, SAMPLE))
+
+
+def test_a_document_depends_on_seed_and_index_alone(documents: list[Document]) -> None:
+    with ProcessPoolExecutor(2) as workers:
+        halves = list(workers.map(sample, (0, 200), (200, 200)))
+    assert [d for half in halves for d in half] == [(d.text, d.spans, d.types) for d in documents[:400]]
+    assert Synthesiser(SynthesisConfig(), seed=12).document(5).text != documents[5].text
+
+
+def test_every_document_survives_render_parse_ground(documents: list[Document]) -> None:
+    lost = 0
+    for document in documents:
+        answer = parse(render(document.text, document.spans))
+        assert not answer.problem
+        lost += ground(document.text, answer.mentions).spans != document.spans
+    assert lost == 0
+
+
+def test_labels_are_of_the_types_that_the_document_names(documents: list[Document]) -> None:
+    for document in documents:
+        asked = set(shipped().resolve(document.types))
+        assert {s.type for s in document.spans} <= asked
+    named = [d for d in documents if d.types is not None]
+    assert 0.2 < len(named) / SAMPLE < 0.3
+    assert {s.type for d in documents for s in d.spans} == {t.name for t in shipped()}
+
+
+def test_no_value_has_blanks_at_its_ends(documents: list[Document]) -> None:
+    for document in documents:
+        for span in document.spans:
+            assert span.value(document.text).strip() == span.value(document.text)
+
+
+def test_a_third_has_no_entity(documents: list[Document]) -> None:
+    assert sum(not d.spans for d in documents) >= 0.3 * SAMPLE
+
+
+def test_negatives_are_full_of_look_alikes(documents: list[Document]) -> None:
+    empty = [d for d in documents if not d.spans]
+    assert sum(bool(d.meta["decoys"]) for d in empty) > 0.5 * len(empty)
+    assert sum(any(c.isdigit() for c in d.text) for d in empty) > 0.5 * len(empty)
+
+
+def test_nothing_closed_stands_unlabelled(documents: list[Document]) -> None:
+    assert [(d.id, [(s.type, s.start) for s in unlabelled(d)]) for d in documents if unlabelled(d)] == []
+
+
+def test_the_scan_finds_what_lost_its_label(documents: list[Document]) -> None:
+    labelled = [
+        d for d in documents if any(s.type == "EMAIL_ADDRESS" for s in d.spans) and d.meta["form"] == "bare"
+    ]
+    bare = [Document(d.text, (), d.id, meta=d.meta) for d in labelled]
+    assert sum(bool(unlabelled(d)) for d in bare) > 0.95 * len(bare)
+
+
+def test_wording_varies(documents: list[Document]) -> None:
+    assert len({d.meta["skeleton"] for d in documents}) > 0.9 * SAMPLE
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_documents_have_more_than_twenty_thousand_skeletons(
+    synthesiser: Synthesiser,
+) -> None:
+    assert len({d.meta["skeleton"] for d in synthesiser.documents(0, 100_000)}) > 20_000
+
+
+def test_every_carrier_form_and_language_occurs(documents: list[Document]) -> None:
+    assert {d.meta["carrier"] for d in documents} == {*CARRIERS, *LAYOUTS}
+    assert {d.meta["form"] for d in documents} == {"bare", *FORMS}
+    languages = Counter(d.language for d in documents)
+    assert set(languages) == {"zh", "en", "mixed"}
+    assert languages["zh"] > languages["en"] > languages["mixed"] > 0.05 * SAMPLE
+
+
+def test_lengths_run_from_a_few_characters_to_long_notes(documents: list[Document]) -> None:
+    lengths = sorted(len(d.text) for d in documents)
+    assert lengths[len(lengths) // 20] < 25
+    assert lengths[-len(lengths) // 50] > 350
+
+
+def test_people_share_texts_and_values_repeat(documents: list[Document]) -> None:
+    people = [{s.value(d.text) for s in d.spans if s.type == "PERSON_NAME"} for d in documents]
+    assert sum(len(names) >= 2 for names in people) > 0.1 * SAMPLE
+    repeated = [Counter(s.value(d.text) for s in d.spans) for d in documents]
+    assert sum(any(n > 1 for n in counts.values()) for counts in repeated) > 0.05 * SAMPLE
+
+
+def test_foreign_documents_come_from_families_and_carriers_of_their_own(documents: list[Document]) -> None:
+    config = SynthesisConfig()
+    foreign = [d for d in documents if d.meta["foreign"]]
+    assert 0.02 * SAMPLE < len(foreign) < 0.12 * SAMPLE
+    for document in documents:
+        set_aside = (
+            document.meta["template"] in config.foreign_families
+            or document.meta["carrier"] in config.foreign_carriers
+        )
+        assert document.meta["foreign"] == set_aside
+
+
+def test_without_a_foreign_share_there_are_no_foreign_documents() -> None:
+    synthesiser = Synthesiser(SynthesisConfig(foreign=0.0), seed=1)
+    assert not any(d.meta["foreign"] for d in synthesiser.documents(0, 500))
+
+
+def test_shares_of_the_configuration_are_followed() -> None:
+    config = SynthesisConfig(
+        no_entity=0.0, all_types=0.0, languages={"en": 1.0}, forms={"bare": 1.0}, carriers={"json": 1.0}
+    )
+    made = list(Synthesiser(config, seed=1).documents(0, 200))
+    assert all(d.spans for d in made)
+    assert {(d.language, d.types, d.meta["form"]) for d in made} == {("en", None, "bare")}
+    assert {d.meta["carrier"] for d in made} == {"json"}
+
+
+@pytest.mark.parametrize("field", ["forms", "carriers", "noises"])
+def test_unknown_names_of_the_configuration_are_refused(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"synthesis.{field}: no_such"):
+        Synthesiser(SynthesisConfig(**{field: {"no_such": 1.0}}), seed=1)
+
+
+def test_unknown_foreign_family_is_refused() -> None:
+    with pytest.raises(ConfigError, match="foreign_families"):
+        Synthesiser(SynthesisConfig(foreign_families=("zh.bank.no_such",)), seed=1)
+
+
+# --- carriers ----------------------------------------------------------------------------------------
+
+
+def test_json_documents_are_json() -> None:
+    import json
+
+    config = SynthesisConfig(carriers={"json": 1.0})
+    for document in Synthesiser(config, seed=3).documents(0, 200):
+        assert isinstance(json.loads(document.text), dict | list)
+
+
+def test_xml_documents_are_xml() -> None:
+    from xml.etree import ElementTree
+
+    config = SynthesisConfig(carriers={"xml": 1.0}, languages={"en": 1.0})
+    for document in Synthesiser(config, seed=3).documents(0, 200):
+        body = document.text.removeprefix('<?xml version="1.0" encoding="UTF-8"?>\n')
+        ElementTree.fromstring(f"<all>{body}</all>")
+
+
+@given(st.text(max_size=30))
+def test_csv_and_sql_escapes_can_be_undone(value: str) -> None:
+    assert ESCAPES["csv"](value).replace('""', '"') == value
+    assert ESCAPES["sql"](value).replace("''", "'") == value
+
+
+# --- templates ---------------------------------------------------------------------------------------
+
+
+def test_there_are_enough_templates_in_enough_domains() -> None:
+    book = phrasebook()
+    for language, templates in (("zh", 300), ("en", 200)):
+        own = [f for f in book.families.values() if f.language == language]
+        assert sum(len(f.sentences) for f in own) >= templates
+        assert len({f.domain for f in own}) >= 12
+
+
+def test_families_name_carriers_that_exist() -> None:
+    book = phrasebook()
+    for family in (*book.families.values(), *book.negatives.values()):
+        assert set(family.carriers) <= set(CARRIERS), family.id
+
+
+def test_every_sentence_of_a_family_shows_somebody() -> None:
+    for family in phrasebook().families.values():
+        for template in family.sentences:
+            types = {p.type for slot in slots_of(template) for p in providers(slot.name)}
+            assert types - {None}, family.id
+
+
+def test_every_slot_that_can_be_labelled_has_label_words() -> None:
+    book = phrasebook()
+    used = {s for r in book.records.values() for s in (*r.fields, *r.others)}
+    used |= {s.name for f in book.families.values() for t in f.sentences for s in slots_of(t) if s.labelled}
+    for slot in used:
+        for provider in providers(slot):
+            for language in ("zh", "en", "key"):
+                assert book.labels(language, provider.kind, slot)
+
+
+@pytest.mark.parametrize("broken", ["[a|b", "a]", "{two words}", "{UPPER}", "{@}"])
+def test_broken_templates_are_refused_with_their_place(broken: str) -> None:
+    with pytest.raises(ConfigError, match="here"):
+        compile_template(broken, "here")
+
+
+def test_template_language() -> None:
+    template = compile_template(r"[甲|乙]<x>\[{2.@phone:cn_mobile+}", "here")
+    phrases = {"x": (compile_template("丙", "x"),)}
+    outcomes = {tuple(expand(template, phrases, Random(seed))) for seed in range(20)}
+    slot = Slot("phone", "cn_mobile", 1, labelled=True, fresh=True)
+    assert {"".join(p for p in o if isinstance(p, str)) for o in outcomes} == {"甲丙[", "乙丙["}
+    assert all(o[-1] == slot for o in outcomes)
+
+
+# --- ambiguity ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "expected"),
+    [
+        ("张三找张三", (Span(3, 5, "PERSON_NAME"),), True),
+        ("张三找张三", (Span(0, 2, "PERSON_NAME"),), False),
+        ("张三找张三", (Span(0, 2, "PERSON_NAME"), Span(3, 5, "PERSON_NAME")), False),
+        ("行李交给李老师", (Span(4, 5, "PERSON_NAME"),), True),
+    ],
+)
+def test_ambiguity(text: str, spans: tuple[Span, ...], expected: bool) -> None:
+    assert is_ambiguous(text, spans) is expected
+
+
+# --- insertion ---------------------------------------------------------------------------------------
+
+NEWS = Document(
+    "记者王小明从北京报道。天气很好，大家都出门。",
+    (Span(2, 5, "PERSON_NAME"), Span(6, 8, "LOCATION")),
+    id="msra-1",
+    source="msra",
+    language="zh",
+    types=("PERSON_NAME", "LOCATION", "ORGANIZATION"),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_insertion_keeps_the_labels_of_the_sentence(synthesiser: Synthesiser, index: int) -> None:
+    made = synthesiser.insert_into(NEWS, index)
+    assert made == synthesiser.insert_into(NEWS, index)
+    own = [(s.type, s.value(NEWS.text)) for s in NEWS.spans]
+    shown = [(s.type, s.value(made.text)) for s in made.spans]
+    assert [pair for pair in shown if pair in own] == own
+    assert len(made.spans) > len(NEWS.spans)
+    assert {s.type for s in made.spans} <= set(made.types or ())
+    assert not is_ambiguous(made.text, made.spans)
+
+
+def test_insertion_adds_no_type_that_the_sentence_may_hold_unlabelled(synthesiser: Synthesiser) -> None:
+    dated = Document(
+        "1998年" + NEWS.text,
+        tuple(Span(s.start + 5, s.end + 5, s.type) for s in NEWS.spans),
+        language="zh",
+        types=NEWS.types,
+    )
+    for index in range(50):
+        made = synthesiser.insert_into(dated, index)
+        assert set(made.types or ()) == set(NEWS.types or ())
+    unlabelled_chat = Document("我想去旅行，给个建议。", (), language="zh", types=())
+    for index in range(50):
+        made = synthesiser.insert_into(unlabelled_chat, index)
+        assert {s.type for s in made.spans} <= CLOSED_TYPES
+
+
+def test_insertion_leaves_other_languages_alone(synthesiser: Synthesiser) -> None:
+    german = Document("Guten Tag.", (), language="de")
+    assert synthesiser.insert_into(german, 1) is german

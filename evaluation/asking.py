@@ -20,7 +20,7 @@ Opener = Callable[[], Detector]
 """Starts the detector; called only where predictions have to be made."""
 
 
-PART = 64
+PART = 32
 """About how many documents of a split are asked for before the clock is looked at."""
 
 

@@ -291,6 +291,17 @@ def test_what_never_fits_is_reported_with_what_could_be_read(manifest: ModelMani
     assert {facts.problem for facts in reading.answers} == {"truncated"}
 
 
+def test_an_answer_that_loops_is_not_asked_for_again(manifest: ModelManifest) -> None:
+    loop = '{"entities":[' + '{"type":"PERSON_NAME","value":"NAME7"},' * 100
+    text = planted(40, "NAME7", 80)
+    engine = ScriptedEngine(lambda _: loop)
+    reading = asyncio.run(detector(engine, manifest).read(text, ("PERSON_NAME",)))
+    assert len(reading.answers) == 1
+    assert reading.spans == (Span(40, 45, "PERSON_NAME"),)
+    assert reading.truncated == ((0, 80),)
+    assert reading.num_ungrounded > 1
+
+
 def test_a_prompt_without_room_for_an_answer_is_split_before_it_is_asked(manifest: ModelManifest) -> None:
     engine = ScriptedEngine(names)
     text = planted(30, "NAME7", 100)

@@ -244,8 +244,7 @@ class Assembly:
             shares[INSERTED] = shares[SYNTHETIC] * config.synthetic.inserted
             shares[SYNTHETIC] -= shares[INSERTED]
         left = {name: len(pool) - self._ranks.get(name, 0) for name, pool in self._pools.items()}
-        sentences = sum(left.values()) + sum(map(len, self._chats.values()))
-        quotas = allot(shares, {**left, INSERTED: sentences}, config.examples)
+        quotas = allot(shares, dict(left), config.examples)
         chat_quotas = allot(
             {f"chat.{name}": config.chat.sources[name].weight for name in self._chats},
             {f"chat.{name}": len(pool) for name, pool in self._chats.items()},
@@ -272,13 +271,16 @@ class Assembly:
             streams[f"chat.{name}"] = stream(f"chat.{name}", preparation.prepare_chat, _batches(pool.lines()))
         limit = PATIENCE * self.config.examples
         streams[SYNTHETIC] = stream(SYNTHETIC, preparation.prepare_synthetic, _ranges(limit))
-        streams[INSERTED] = stream(INSERTED, preparation.prepare_inserted, _batches(self._sentences()))
+        streams[INSERTED] = stream(INSERTED, preparation.prepare_inserted, _batches(self._sentences(quotas)))
         return {name: streams[name] for name in quotas}
 
-    def _sentences(self) -> Iterator[tuple[int, bytes]]:
-        """Real sentences for insertion, numbered: every pool in turn, from the end that is needed last."""
+    def _sentences(self, quotas: Mapping[str, int]) -> Iterator[tuple[int, bytes]]:
+        """Real sentences for insertion, numbered: in turn from every pool what its own quota leaves over."""
         backwards = [
-            *(pool.lines(self._ranks.get(name, 0), backwards=True) for name, pool in self._pools.items()),
+            *(
+                pool.lines(self._ranks.get(name, 0) + quotas.get(name, 0), backwards=True)
+                for name, pool in self._pools.items()
+            ),
             *(pool.lines(backwards=True) for pool in self._chats.values()),
         ]
         turns = itertools.chain.from_iterable(itertools.zip_longest(*backwards))

@@ -72,17 +72,23 @@ def interleave(
     that is not in `shares` neither leaves nor takes.
     """
     remaining = {name: quota for name, quota in quotas.items() if quota > 0}
-    taken = dict.fromkeys(remaining, 0)
+    taken = dict.fromkeys(streams, 0)
+    ended: set[str] = set()
     while remaining:
         # The source that is furthest behind its even pace comes next; names break ties.
         name = min(remaining, key=lambda n: ((taken[n] + 0.5) / (taken[n] + remaining[n]), n))
         try:
             item = next(streams[name])
         except StopIteration:
+            ended.add(name)
             rest = remaining.pop(name)
-            heirs = {n: shares[n] for n in remaining if n in shares} if name in shares else {}
+            # A source that has filled its quota may have more to give.
+            heirs = (
+                {n: shares[n] for n in streams if n in shares and n not in ended} if name in shares else {}
+            )
             for heir, more in allot(heirs, {}, rest).items():
-                remaining[heir] += more
+                if more:
+                    remaining[heir] = remaining.get(heir, 0) + more
             continue
         yield name, item
         taken[name] += 1

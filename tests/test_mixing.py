@@ -60,5 +60,14 @@ def test_a_stream_that_ends_early_leaves_its_rest_to_those_that_share():
     assert [item for name, item in order if name == "a"] == ["a0", "a1", "a2"]
 
 
+def test_a_source_that_is_done_takes_over_from_one_that_ends_last():
+    # b has filled its quota of 1 when a ends short.
+    order = list(
+        interleave({"a": letters("a", 5), "b": letters("b", 99)}, {"a": 9, "b": 1}, {"a": 0.9, "b": 0.1})
+    )
+    assert sum(name == "b" for name, _ in order) == 5
+    assert len(order) == 10
+
+
 def test_streams_that_all_end_early_end_the_mix():
     assert len(list(interleave({"a": letters("a", 2)}, {"a": 10}, {"a": 1}))) == 2

@@ -384,3 +384,12 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "url": lambda text: quote(text, safe="@:+-._~"),
 }
 """How a carrier writes a value; the others write it as it is."""
+
+UNBEARABLE: dict[str, frozenset[str]] = {
+    **dict.fromkeys(LAYOUTS, frozenset({"line_broken"})),
+    # Percent-encoding would leave nothing of a wide, invisible or spaced spelling to recognise.
+    "url": frozenset(
+        {"line_broken", "fullwidth", "chinese_digits", "zero_width", "spaced", "spread", "dashed"}
+    ),
+}
+"""Surface forms that a layout cannot hold."""

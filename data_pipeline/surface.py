@@ -53,7 +53,7 @@ _OCR = {
     "土": "士",
     "人": "入",
 }
-_HYPHENS = ("-", "-", "-", "‐", "–", "－", "_")
+_HYPHENS = ("-", "-", "-", "‐", "–")
 
 
 def _grouped(text: str, kind: str, separator: str, rng: Random) -> str:
@@ -68,7 +68,7 @@ def _grouped(text: str, kind: str, separator: str, rng: Random) -> str:
 
 def dashed(text: str, kind: str, rng: Random) -> str:
     """138-0013-8000."""
-    return _grouped(text, kind, pick(rng, _HYPHENS[:5]), rng)
+    return _grouped(text, kind, pick(rng, _HYPHENS), rng)
 
 
 def spaced(text: str, kind: str, rng: Random) -> str:
@@ -274,9 +274,6 @@ FORMS: Mapping[str, Row] = {
     "upper": Row(upper, _NAMES_AND_PLACES | {"email", "ipv6"}, _LATIN),
 }
 """The form matrix. ``bare`` is the absence of a form."""
-
-SPOILING = frozenset({"masked", "ocr"})
-"""Forms after which no recogniser can be expected to find the value."""
 
 
 def suitable(pieces: Sequence[Piece], shares: Mapping[str, float]) -> dict[str, float]:

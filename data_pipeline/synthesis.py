@@ -12,7 +12,7 @@ inside the address, and then does not count URL among its types.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import Literal
@@ -27,7 +27,7 @@ from data_pipeline.insertion import insert_clause
 from data_pipeline.noise import NOISES
 from data_pipeline.phrasebook import Family, phrasebook
 from data_pipeline.prose import CARRIERS, Unit, compose
-from data_pipeline.records import ESCAPES, LAYOUTS, draw_rows
+from data_pipeline.records import ESCAPES, LAYOUTS, UNBEARABLE, draw_rows
 from data_pipeline.scene import Piece, Scene, assemble, skeleton
 from data_pipeline.surface import FORMS, apply_form, suitable
 from data_pipeline.values.chance import Weighted, pick
@@ -150,16 +150,15 @@ class Synthesiser:
         families = {*self._book.families, *self._book.negatives, *(f"record.{r}" for r in self._book.records)}
         _check_names("foreign_families", config.foreign_families, families)
         self._languages = Weighted(dict(config.languages))
-        own = {c: w for c, w in config.carriers.items() if c not in config.foreign_carriers}
-        self._carriers = {
-            False: Weighted(own or dict(config.carriers)),
-            True: Weighted(dict(config.carriers)),
-        }
+        self._carriers = {foreign: _carriers(config, foreign) for foreign in (False, True)}
         self._suited: dict[tuple[str | bool, ...], tuple[Family, ...]] = {}
         self._noises = Weighted(dict(config.noises))
         self._all_types = tuple(t.name for t in shipped())
         self._default_types = shipped().default_types
-        self._record_forms = {f: w for f, w in config.forms.items() if f != "line_broken"}
+        self._forms = {
+            carrier: {f: w for f, w in config.forms.items() if f not in UNBEARABLE.get(carrier, ())}
+            for carrier in config.carriers
+        }
 
     def document(self, index: int) -> Document:
         """The document of this index; its id is ``synthetic-<index>``."""
@@ -195,7 +194,7 @@ class Synthesiser:
         shape = skeleton(pieces)
         types = self._types(rng, carrier)
         pieces = [p if p.type in types else replace(p, type=None) for p in pieces]
-        form = Weighted(suitable(pieces, self._forms(carrier))).draw(rng)
+        form = Weighted(suitable(pieces, self._forms[carrier])).draw(rng)
         if form != "bare":
             pieces = apply_form(pieces, form, rng)
         pieces, noise = self._finish(pieces, carrier, rng)
@@ -293,9 +292,19 @@ class Synthesiser:
             return self._default_types
         return tuple(t for t in self._all_types if carrier != "url" or t != "URL")
 
-    def _forms(self, carrier: str) -> Mapping[str, Share]:
-        """The shares of the forms that the carrier can bear: a broken line would break a record."""
-        return self._record_forms if carrier in LAYOUTS else self.config.forms
+
+_FOREIGN_CARRIERS_OF_FOREIGN = 0.4
+
+
+def _carriers(config: SynthesisConfig, foreign: bool) -> Weighted[str]:
+    """Carriers of own documents; of foreign ones, which lean to the carriers that are set aside."""
+    own = {c: w for c, w in config.carriers.items() if c not in config.foreign_carriers}
+    aside = {c: w for c, w in config.carriers.items() if c in config.foreign_carriers}
+    if not own or not aside or not foreign:
+        return Weighted(own or aside)
+    share = _FOREIGN_CARRIERS_OF_FOREIGN
+    leaning = share / (1 - share) * sum(own.values()) / sum(aside.values())
+    return Weighted(own | {carrier: weight * leaning for carrier, weight in aside.items()})
 
 
 def _check_names(field: str, names: object, known: set[str]) -> None:
@@ -327,10 +336,12 @@ def _units(scene: Scene, family: Family, anonymous: bool) -> list[Unit]:
         if units and rng.random() < 0.12:
             unit = [*scene.fill(scene.book.expand(scene.language, "connector", rng)), *unit]
         units.append(unit)
-    if rng.random() < 0.42:
+    # A single message comes without ceremony more often than not.
+    ceremony = 0.6 if count == 1 else 1.0
+    if rng.random() < 0.42 * ceremony:
         options = phrases["opening"] if anonymous or not family.openings else family.openings
         units.insert(0, scene.fill(expand(pick(rng, options), phrases, rng)))
-    if rng.random() < 0.35:
+    if rng.random() < 0.35 * ceremony:
         options = phrases["closing"] if anonymous or not family.closings else family.closings
         units.append(scene.fill(expand(pick(rng, options), phrases, rng)))
     return [[p for p in unit if p.text] for unit in units if any(p.text for p in unit)]

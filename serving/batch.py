@@ -138,14 +138,19 @@ def _run(job: Job) -> int:
             logger.info("going on from line %d", sink.next_line)
         _process(job, source, sink, extractor)
         sink.finish()
+    if job.out != STANDARD and not sink.counts["bad_rows"]:
+        # An empty list, or one of an earlier job, which would speak of rows that are good now.
+        _bad_rows(job).unlink(missing_ok=True)
     _report(job, sink)
     return 3 if sink.counts["bad_rows"] else 0
 
 
 def _check_paths(job: Job) -> None:
     """Find out before the model is loaded what would go wrong after it."""
-    if job.source != STANDARD and not Path(job.source).is_file():
+    if job.source != STANDARD and not Path(job.source).exists():
         raise UserError(f"{job.source}: no such file")
+    if job.source != STANDARD and not Path(job.source).is_file():
+        raise UserError(f"{job.source}: not a regular file; pipe it in and name -")
     if job.out == STANDARD:
         return
     out = Path(job.out)
@@ -160,12 +165,16 @@ def _sink(job: Job, stack: ExitStack) -> Sink:
         return StreamSink(sys.stdout.buffer, sys.stderr.buffer)
     out = Path(job.out)
     if job.source != STANDARD:
-        sink = FileSink(out, _identity(job))
+        sink = FileSink(out, _bad_rows(job), _identity(job))
         stack.callback(sink.close)
         return sink
     # What came through a pipe cannot be read again: the result appears whole at the end, or not at all.
-    bad = stack.enter_context(writing(out.with_name(f"{out.name}.bad.jsonl"), "wb"))
+    bad = stack.enter_context(writing(_bad_rows(job), "wb"))
     return StreamSink(stack.enter_context(writing(out, "wb")), bad)
+
+
+def _bad_rows(job: Job) -> Path:
+    return Path(f"{job.out}.bad.jsonl")
 
 
 def _identity(job: Job) -> dict[str, str]:
@@ -195,7 +204,8 @@ def _process(job: Job, source: BinaryIO, sink: Sink, extractor: Extractor) -> No
     shard, num_rows, num_failures = Shard(sink.start, sink.next_line), 0, 0
     with tqdm(total=total, initial=sink.start, unit="B", unit_scale=True, desc=job.name) as progress:
         for row, extraction in _extracted(rows, extractor, job.types):
-            num_failures = num_failures + 1 if extraction and extraction.failure else 0
+            if extraction is not None:
+                num_failures = num_failures + 1 if extraction.failure else 0
             if num_failures == MAX_FAILURES:
                 raise EngineError(f"{MAX_FAILURES} rows in succession failed")
             _enter(shard, row, extraction, job)
@@ -252,5 +262,7 @@ def _enter(shard: Shard, row: Row, extraction: Extraction | None, job: Job) -> N
 def _report(job: Job, sink: Sink) -> None:
     facts = ", ".join(f"{name} {count}" for name, count in sorted(sink.counts.items()) if count)
     logger.info("%s: %s", job.name, facts or "nothing in the input")
+    if sink.counts["truncated_parts"]:
+        logger.warning("in %d parts the model may have had more to say", sink.counts["truncated_parts"])
     if sink.counts["bad_rows"] and job.out != STANDARD:
-        logger.warning("bad rows are not in the result; see %s.bad.jsonl", job.out)
+        logger.warning("bad rows are not in the result; see %s", _bad_rows(job))

@@ -110,8 +110,14 @@ class Extraction:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """One request, checked: what the model is asked for and what the patterns look for."""
+class Plan:
+    """One request, checked.
+
+    Attributes:
+        detectors: who looks.
+        model_types: what the model is asked for, in taxonomy order; empty: it is not asked.
+        pattern_types: what the patterns look for; empty: they do not look.
+    """
 
     detectors: Detectors
     model_types: tuple[str, ...]
@@ -202,7 +208,7 @@ class Extractor:
             raise RequestError("text_not_unicode", "text", "the text holds a lone surrogate")
         return text
 
-    def plan(self, types: Iterable[str] | None = None, detectors: Detectors | None = None) -> _Plan:
+    def plan(self, types: Iterable[str] | None = None, detectors: Detectors | None = None) -> Plan:
         """Check what a request asks for.
 
         A type that is asked for by name has to be one that the chosen detectors know. Where no type is named,
@@ -223,12 +229,11 @@ class Extractor:
                         "type_not_supported", f"types[{index}]", "the chosen detectors do not know this type"
                     )
         trained = self.manifest.entity_types if self.manifest is not None else ()
-        return _Plan(
+        ruled = patterns.known_types()
+        return Plan(
             chosen,
-            model_types=tuple(t for t in wanted if t in trained) if chosen != "patterns" else (),
-            pattern_types=tuple(t for t in wanted if t in patterns.known_types())
-            if chosen != "model"
-            else (),
+            model_types=() if chosen == "patterns" else tuple(t for t in wanted if t in trained),
+            pattern_types=() if chosen == "model" else tuple(t for t in wanted if t in ruled),
         )
 
     async def extract(
@@ -248,8 +253,13 @@ class Extractor:
         plan = self.plan(types, detectors)
         self.check_text(text)
         reading = self._begin(text, plan)
-        matches = await asyncio.to_thread(_match, text, plan)
-        return _combine(text, plan, await asyncio.wrap_future(reading) if reading else Reading(), matches)
+        try:
+            matches = await asyncio.to_thread(_match, text, plan)
+            return _combine(text, await asyncio.wrap_future(reading) if reading else Reading(), matches)
+        finally:
+            # Where the patterns failed or the caller has gone, nobody waits for the model any more.
+            if reading is not None:
+                reading.cancel()
 
     def extract_all(
         self,
@@ -283,7 +293,7 @@ class Extractor:
                 if reading is not None:
                     reading.cancel()
 
-    def _begin(self, text: str, plan: _Plan) -> Future[Reading] | None:
+    def _begin(self, text: str, plan: Plan) -> Future[Reading] | None:
         """Hand a text to the model's thread; None where there is nothing to ask."""
         if not text or not plan.model_types:
             return None
@@ -319,14 +329,14 @@ def _make_detector(config: ExtractorConfig, manifest: ModelManifest, engine: Eng
     )
 
 
-def _match(text: str, plan: _Plan) -> list[Match]:
+def _match(text: str, plan: Plan) -> list[Match]:
     return list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
 
 
-def _finish(plan: _Plan, text: str, reading: Future[Reading] | None, tolerant: bool) -> Extraction:
+def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bool) -> Extraction:
     try:
         # While the patterns look, the engine is at the texts behind this one.
-        return _combine(text, plan, reading.result() if reading else Reading(), _match(text, plan))
+        return _combine(text, reading.result() if reading else Reading(), _match(text, plan))
     except Exception as error:
         if not tolerant:
             raise
@@ -334,11 +344,13 @@ def _finish(plan: _Plan, text: str, reading: Future[Reading] | None, tolerant: b
         return Extraction(failure=type(error).__name__)
 
 
-def _combine(text: str, plan: _Plan, reading: Reading, matches: Sequence[Match]) -> Extraction:
+def _combine(text: str, reading: Reading, matches: Sequence[Match]) -> Extraction:
+    pattern_spans = tuple(match.span for match in matches)
     return Extraction(
-        spans=merge(text, reading.spans, matches),
+        # What the patterns found is merged among itself already, and most of a patterns-only job is this.
+        spans=merge(text, reading.spans, matches) if reading.spans else pattern_spans,
         model_spans=reading.spans,
-        pattern_spans=tuple(match.span for match in matches),
+        pattern_spans=pattern_spans,
         truncated=reading.truncated,
         num_windows=reading.num_windows,
         num_ungrounded=reading.num_ungrounded,

@@ -81,15 +81,16 @@ class FileSink:
     """The resumable job that ends in a file.
 
     Args:
-        out: the result's path. Bad rows go to ``OUT.bad.jsonl`` beside it.
+        out: the result's path.
+        bad_rows: the path of the list of bad rows; written only where there are any.
         identity: what the job consists of, by name; a folder of a job with another identity is refused.
 
     Raises:
         StageError: the job's folder belongs to another job, to a running one, or to something else.
     """
 
-    def __init__(self, out: Path, identity: Mapping[str, str]) -> None:
-        self._out, self._folder = out, out.with_name(f"{out.name}.job")
+    def __init__(self, out: Path, bad_rows: Path, identity: Mapping[str, str]) -> None:
+        self._out, self._bad_rows, self._folder = out, bad_rows, out.with_name(f"{out.name}.job")
         self._entries: list[_Entry] = []
         self.counts: Counter[str] = Counter()
         if self._folder.exists() and not (self._folder / JOURNAL).is_file() and any(self._folder.iterdir()):
@@ -127,12 +128,8 @@ class FileSink:
 
     def finish(self) -> None:
         """Join the shards into the result and its list of bad rows; then remove the job's folder."""
-        bad_rows = self._out.with_name(f"{self._out.name}.bad.jsonl")
         if any(entry.num_bad_bytes for entry in self._entries):
-            self._join("bad", bad_rows)
-        else:
-            # One of an earlier job would speak of rows that are good now.
-            bad_rows.unlink(missing_ok=True)
+            self._join("bad", self._bad_rows)
         self._join("out", self._out)
         self.close()
         shutil.rmtree(self._folder)

@@ -218,6 +218,14 @@ def test_standard_input_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert lines_of(tmp_path / "out.jsonl.bad.jsonl") == [{"line": 2, "reason": "not_json"}]
 
 
+def test_standard_input_without_bad_rows_leaves_no_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"text":""}')))
+    assert extract.main(["-", "-o", str(tmp_path / "out.jsonl"), *PATTERNS]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
 def test_an_empty_file_gives_an_empty_file(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl")
     assert extract.main([str(source), "-o", str(tmp_path / "out.jsonl"), *PATTERNS]) == 0

@@ -115,7 +115,7 @@ class Scene:
         return pick(self.rng, self.book.labels(language, piece.kind, piece.slot))
 
     def labelled(self, slot: Slot) -> list[Piece]:
-        """Label word, separator, value; now and then the value alone."""
+        """Label word, separator, value."""
         piece = self.value(slot)
         separator = pick(self.rng, self.book.separators(self.language))
         label = self.label(piece)

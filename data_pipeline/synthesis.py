@@ -192,7 +192,7 @@ class Synthesiser:
         carrier = self._carriers[foreign].draw(rng)
         family, domain, pieces = self._write(scene, carrier, foreign, anonymous)
         shape = skeleton(pieces)
-        types = self._types(rng, carrier)
+        types = self._default_types if empty else self._types(rng, carrier)
         pieces = [p if p.type in types else replace(p, type=None) for p in pieces]
         form = Weighted(suitable(pieces, self._forms[carrier])).draw(rng)
         if form != "bare":

@@ -67,6 +67,9 @@ class Assembly:
         self._pools: dict[str, Pool] = {}
         self._chats: dict[str, Pool] = {}
         self._ranks: dict[str, int] = {}
+        # Training documents that were written on the way to enough held-out ones, and where to go on.
+        self._written = self._pool(SYNTHETIC)
+        self._next_index = 0
         self.sources: dict[str, dict[str, Any]] = {}
         self.chats: dict[str, dict[str, Any]] = {}
 
@@ -182,18 +185,22 @@ class Assembly:
             quota -= self._admit(Document.from_row(json.loads(line)), split)
 
     def _hold_out_synthetic(self, quotas: dict[Split, int]) -> None:
+        """Write synthetic documents until the held-out splits are full; those for training are kept."""
         remaining = {split: quota for split, quota in quotas.items() if quota > 0}
         total = sum(remaining.values())
-        limit = PATIENCE * total + 1000
+        limit = PATIENCE * total
         rules = self.config.decontamination
         nothing = HeldOut(rules.ngram, rules.values)
         with (
             Workers(self.config.workers, preparation.initialise, self.config, nothing) as workers,
             tqdm(total=total, desc="hold out synthetic", unit=" documents", mininterval=1) as bar,
         ):
-            for batch in workers.map(preparation.held_out_synthetic, _ranges(limit)):
+            for batch in workers.map(preparation.synthesise, _ranges(0, limit)):
+                self._next_index += BATCH
                 for split, document in batch:
-                    if split in remaining and self._admit(document, split):
+                    if split == "train":
+                        self._written.add(len(self._written), document.as_row())
+                    elif split in remaining and self._admit(document, split):
                         bar.update()
                         remaining[split] -= 1
                         if not remaining[split]:
@@ -270,7 +277,9 @@ class Assembly:
         for name, pool in self._chats.items():
             streams[f"chat.{name}"] = stream(f"chat.{name}", preparation.prepare_chat, _batches(pool.lines()))
         limit = PATIENCE * self.config.examples
-        streams[SYNTHETIC] = stream(SYNTHETIC, preparation.prepare_synthetic, _ranges(limit))
+        written = stream(SYNTHETIC, preparation.prepare_lines, _batches(self._written.lines()))
+        fresh = stream(SYNTHETIC, preparation.prepare_synthetic, _ranges(self._next_index, limit))
+        streams[SYNTHETIC] = itertools.chain(written, fresh)
         streams[INSERTED] = stream(INSERTED, preparation.prepare_inserted, _batches(self._sentences(quotas)))
         return {name: streams[name] for name in quotas}
 
@@ -303,8 +312,8 @@ def _batches(items: Iterable[Item]) -> Iterator[Sequence[Item]]:
         yield batch
 
 
-def _ranges(limit: int) -> Iterator[range]:
-    for start in range(0, limit, BATCH):
+def _ranges(begin: int, end: int) -> Iterator[range]:
+    for start in range(begin, end, BATCH):
         yield range(start, start + BATCH)
 
 

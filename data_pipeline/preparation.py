@@ -168,10 +168,9 @@ def prepare_synthetic(indices: range) -> list[Prepared]:
     ]
 
 
-def held_out_synthetic(indices: range) -> list[tuple[Split, Document]]:
-    """Synthetic documents of these indices that belong to a held-out split."""
-    documents = ((_preparer.split_of(document), document) for document in _synthetic(indices))
-    return [(split, document) for split, document in documents if split != "train"]
+def synthesise(indices: range) -> list[tuple[Split, Document]]:
+    """Synthetic documents of these indices with their splits."""
+    return [(_preparer.split_of(document), document) for document in _synthetic(indices)]
 
 
 def _synthetic(indices: range) -> Iterator[Document]:

@@ -20,24 +20,22 @@ Opener = Callable[[], Detector]
 """Starts the detector; called only where predictions have to be made."""
 
 
-PART = 32
-"""About how many documents of a split are asked for before the clock is looked at."""
+PART = 16
+"""About how many documents of each split are asked for before the clock is looked at."""
 
 
-def parts(splits: Sequence[Split], seed: int) -> Iterator[tuple[str, list[GoldDocument]]]:
-    """The sampled documents in parts, the splits by turns, each in an order drawn by the seed.
+def rounds(splits: Sequence[Split], seed: int) -> Iterator[list[tuple[str, list[GoldDocument]]]]:
+    """The sampled documents in rounds, each with a part of every split, in an order drawn by the seed.
 
     Wherever the asking ends, what was asked is an even sample of every split.
     """
-    rounds = max((math.ceil(len(split.sampled) / PART) for split in splits), default=0)
+    num_rounds = max((math.ceil(len(split.sampled) / PART) for split in splits), default=0)
     shuffled = {}
     for split in splits:
         shuffled[split.name] = list(split.sampled)
         random.Random(seed).shuffle(shuffled[split.name])
-    for turn in range(rounds):
-        for name, documents in shuffled.items():
-            if part := documents[turn::rounds]:
-                yield name, part
+    for turn in range(num_rounds):
+        yield [(name, documents[turn::num_rounds]) for name, documents in shuffled.items()]
 
 
 def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
@@ -57,14 +55,15 @@ def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
     try:
         total = sum(len(split.sampled) for split in splits)
         with tqdm(total=total, unit="doc", desc="evaluating", mininterval=1.0) as bar:
-            for name, documents in parts(splits, config.seed):
+            for parts in rounds(splits, config.seed):
                 if made and config.max_minutes and time.monotonic() - loaded > 60 * config.max_minutes:
                     stopped = True
                     break
-                for prediction in predictions.predict(detector, name, documents, detectors):
-                    made.append(prediction)
-                    bar.update()
-                num_chars += sum(len(entry.document.text) for entry in documents)
+                for name, documents in parts:
+                    for prediction in predictions.predict(detector, name, documents, detectors):
+                        made.append(prediction)
+                        bar.update()
+                    num_chars += sum(len(entry.document.text) for entry in documents)
         seconds = max(time.monotonic() - loaded, 1e-9)
     finally:
         detector.close()

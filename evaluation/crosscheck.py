@@ -37,6 +37,8 @@ def _is_flat(spans: Sequence[Span]) -> bool:
 
 def by_seqeval(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:
     """Micro precision, recall and F1 in seqeval's strict mode."""
+    if not gold:
+        return {"precision": 0.0, "recall": 0.0, "f1": 0.0}
     from seqeval.metrics.v1 import precision_recall_fscore_support
     from seqeval.scheme import IOB2
 

@@ -291,11 +291,11 @@ def test_the_time_budget_leaves_an_even_sample_and_says_so(tmp_path, monkeypatch
     made = evaluate(recipe(tmp_path, max_minutes=1.0))
     assert made["made"]["stopped_early"]
     asked = [made["splits"][name]["num_documents"] for name in ("test", "foreign")]
-    assert asked == [30, 30]  # one part of each
+    assert asked == [30, 30]  # two rounds
     assert sum("time budget ended the run after 30 of the 150" in note for note in made["notes"]) == 2
     rows = [p.row for p in predictions.load(tmp_path / "eval").predictions if p.split == "test"]
-    assert min(rows) <= 30
-    assert max(rows) >= 120  # drawn from all over the file
+    assert min(rows) <= 40
+    assert max(rows) >= 110  # drawn from all over the file
 
 
 class TestThresholds:

@@ -219,6 +219,15 @@ def test_the_crosscheck_notices_a_difference(monkeypatch):
     assert not crosscheck.check([case(TEXT, GOLD, GOLD)], TAXONOMY, 10)["agrees"]
 
 
+def test_the_crosscheck_of_nothing():
+    assert crosscheck.check([], TAXONOMY, 10) == {
+        "seqeval": {"precision": 0, "recall": 0, "f1": 0},
+        "num_documents": 0,
+        "num_left_out": 0,
+        "agrees": True,
+    }
+
+
 def test_the_crosscheck_counts_what_it_cannot_read():
     overlapping = case(TEXT, GOLD, [(2, 4, NAME), (3, 5, NAME)])
     checked = crosscheck.check([overlapping, case(TEXT, GOLD, GOLD)], TAXONOMY, 10)

@@ -361,9 +361,10 @@ def test_a_hundred_thousand_documents_in_a_minute_and_in_1500_megabytes():
             "meta": {"form": f"f{index % 9}"},
         }
         cases.append(Case(Document(text[: 140 + index % 40], tuple(gold), **facts), tuple(predicted)))
-    began = time.monotonic()
+    # Processor time, so that what else runs on the machine does not decide.
+    began = time.process_time()
     report = scoring.score(cases, TAXONOMY, iou_thresholds=(0.5, 0.75), num_resamples=1000)
-    seconds = time.monotonic() - began
+    seconds = time.process_time() - began
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert report["strict"]["counts"]["correct"] > 100_000
     assert seconds < 60, seconds

@@ -145,7 +145,11 @@ class Assembly:
         in_sentences = round(own.share * own.inserted, 4)
         sources = {
             **self.sources,
-            SYNTHETIC: {"state": "used", "share": own.share - in_sentences, "licence": "the project's own"},
+            SYNTHETIC: {
+                "state": "used",
+                "share": round(own.share - in_sentences, 4),
+                "licence": "the project's own",
+            },
             INSERTED: {"state": "used", "share": in_sentences, "licence": "that of the sentence's source"},
         }
         total = sum(rows.get(name, 0) for name in sources) or 1

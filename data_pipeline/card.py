@@ -48,8 +48,8 @@ def _facts(config: DataConfig, facts: Mapping[str, Any]) -> list[str]:
         f"{shipping}\n",
         "## Splits\n",
         _table(("split", "rows", "entities"), _split_rows(facts["splits"])),
-        "Every document of `foreign.jsonl` has a template family or a carrier that no other split has. Test and "
-        "foreign hold whole documents, train and validation windows; chat is in train alone.\n",
+        "Every document of `foreign.jsonl` has a template family or a carrier that no other split has. Test "
+        "and foreign hold whole documents, train and validation windows; chat is in train alone.\n",
         "## Sources\n",
         _table(
             ("source", "state", "share asked", "share given", "rows read", "licence"),

@@ -64,6 +64,7 @@ def test_f1_and_its_parts_are_in_the_record(tmp_path):
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     assert train(recipe, "length.max_steps=2", "watch.f1_examples=6") == 0
     measured = next(entry for entry in history(tmp_path / "run") if "eval_f1" in entry)
+    assert measured["step"] == 2  # random weights are not asked
     assert 0 <= measured["eval_f1"] <= 1
     assert any(name.startswith("eval_f1_type_") for name in measured)
 

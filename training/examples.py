@@ -126,7 +126,7 @@ def entity_types(rows: Sequence[Row]) -> tuple[str, ...]:
     return (*(name for name in known if name in labelled), *sorted(labelled.difference(known)))
 
 
-class _RememberingTokenizer:
+class RememberingTokenizer:
     """Calls the tokenizer once for each of the few control texts that stand in every example."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -134,6 +134,8 @@ class _RememberingTokenizer:
         self._known: dict[str, Any] = {}
 
     def __call__(self, text: str, *, add_special_tokens: bool, split_special_tokens: bool) -> Any:
+        """As the tokenizer does."""
+
         def call() -> Any:
             return self._tokenizer(
                 text, add_special_tokens=add_special_tokens, split_special_tokens=split_special_tokens
@@ -150,7 +152,7 @@ def encode_rows(
     rows: Sequence[Row], tokenizer: Tokenizer, context_tokens: int
 ) -> tuple[list[Example], list[LeftOut]]:
     """Tokenise rows; those longer than the context are left out whole and named, never cut."""
-    remembering = _RememberingTokenizer(tokenizer)
+    remembering = RememberingTokenizer(tokenizer)
     examples: list[Example] = []
     left_out: list[LeftOut] = []
     for row in rows:

@@ -10,40 +10,31 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from configs.atomic import writing, writing_folder
 from configs.command import config_of, parser, run
 from configs.stage import Stage, read_manifest, versions
 from pii import codec
-from pii.errors import DataError
 from pii.model_folder import ModelManifest
 from training import checkpoints, device
-from training.bare import make_model
-from training.base import Base, load_model, resolve
+from training.base import Base, resolve
 from training.curves import draw
-from training.examples import DataFolder, Example, LeftOut, Row, count_by_source, encode_rows, entity_types
+from training.examples import DataFolder, LeftOut, count_by_source
 from training.failures import mendable
 from training.folder import write_model_folder
 from training.merge import merged_model, stored_dtype, write_record
-from training.methods import attach, count_parameters, keep_initial, save_adapter
+from training.methods import count_parameters, keep_initial, save_adapter
+from training.preparation import Job, prepare
 from training.recipe import LOW_RANK, MERGEABLE, VIRTUAL_TOKENS, BareBase, TrainRecipe
 from training.schedule import Clock
 from training.silence import keep_quiet
-from training.tokenizer import load as load_tokenizer
-from training.tokenizer import train as train_tokenizer
 
 logger = logging.getLogger(__name__)
 
 INITIAL = "initial"
 """Beside the checkpoints: a PiSSA adapter before training."""
-
-_VOCABULARY_ROWS = 20_000
-"""Rows that a new tokenizer is trained on: enough for 6,000 tokens, and read in seconds."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,7 +76,7 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
     logger.info("computing on %s", where)
 
     with mendable(recipe):
-        job = _prepare(recipe, data, base, where)
+        job = prepare(recipe, data, base, where)
         _write_left_out(recipe.output / "left_out.jsonl", job.left_out)
         facts = _fit(job, checkpoints.prepare(recipe.output / "checkpoints", stage.identity))
         _write_model(job, base, _manifest(job, data, base, facts))
@@ -95,74 +86,7 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
     )
 
 
-@dataclass(slots=True)
-class _Job:
-    """What a run works with."""
-
-    recipe: TrainRecipe
-    where: device.Device
-    tokenizer: Any
-    model: Any
-    train: Sequence[Example]
-    validation: Sequence[Example]
-    answered: Sequence[Row]
-    left_out: Sequence[LeftOut]
-    types: tuple[str, ...]
-
-
-def _prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: device.Device) -> _Job:
-    rows, validation_rows = data.rows("train"), data.rows("validation")
-    tokenizer = load_tokenizer(base.folder) if base else _new_tokenizer(recipe, rows)
-    examples, left_out = encode_rows(rows, tokenizer, recipe.context_tokens)
-    sample = _sample(validation_rows, recipe.watch.validation_examples, recipe.seed)
-    validation, left_out_there = encode_rows(sample, tokenizer, recipe.context_tokens)
-    if not examples or not validation:
-        raise DataError(
-            f"{recipe.data}: no example fits into {recipe.context_tokens} tokens; raise context_tokens"
-        )
-    return _Job(
-        recipe=recipe,
-        where=where,
-        tokenizer=tokenizer,
-        model=_model(recipe, base, tokenizer, where),
-        train=examples,
-        validation=validation,
-        answered=[row for row in sample if row.spans is not None][: recipe.watch.f1_examples],
-        left_out=[*left_out, *left_out_there],
-        types=entity_types(rows),
-    )
-
-
-def _new_tokenizer(recipe: TrainRecipe, rows: Sequence[Row]) -> Any:
-    assert isinstance(recipe.base, BareBase)
-    contents = chain.from_iterable((m["content"] for m in row.messages) for row in rows)
-    texts = islice(contents, 3 * _VOCABULARY_ROWS)
-    size = recipe.base.architecture.vocab_size
-    return train_tokenizer(texts, vocab_size=size, context_tokens=recipe.context_tokens)
-
-
-def _sample(rows: Sequence[Row], size: int, seed: int) -> Sequence[Row]:
-    return rows if len(rows) <= size else Random(seed).sample(rows, size)
-
-
-def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device.Device) -> Any:
-    import torch
-    from transformers import set_seed
-
-    set_seed(recipe.seed)
-    if base is None:
-        assert isinstance(recipe.base, BareBase)
-        return make_model(
-            recipe.base.architecture, tokenizer, context_tokens=recipe.context_tokens, seed=recipe.seed
-        )
-    # Weights that are trained stay in float32 and are rounded for the products alone; frozen ones need not.
-    # PiSSA changes the base, which has to be undone exactly.
-    rounded = where.kind == "cuda" and recipe.method not in ("full", "pissa")
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision) if rounded else None
-    return attach(load_model(base, dtype or torch.float32, four_bit=recipe.method == "qlora"), recipe)
-
-
-def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
+def _fit(job: Job, checkpoint: Path | None) -> dict[str, Any]:
     """Train, and return the measured facts of the run."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.recipe.output / "tensorboard")
     from training.trainer import AnswerTrainer
@@ -211,7 +135,7 @@ def _fit(job: _Job, checkpoint: Path | None) -> dict[str, Any]:
     }
 
 
-def _manifest(job: _Job, data: DataFolder, base: Base | None, facts: dict[str, Any]) -> ModelManifest:
+def _manifest(job: Job, data: DataFolder, base: Base | None, facts: dict[str, Any]) -> ModelManifest:
     recipe = job.recipe
     left = recipe.model_dump(mode="json", exclude={"data", "output", "base", "revision", "method", "watch"})
     used = {"adapter": "adapter"} | dict.fromkeys((*LOW_RANK, "ia3"), "lora")
@@ -238,7 +162,7 @@ def _manifest(job: _Job, data: DataFolder, base: Base | None, facts: dict[str, A
     )
 
 
-def _write_model(job: _Job, base: Base | None, manifest: ModelManifest) -> None:
+def _write_model(job: Job, base: Base | None, manifest: ModelManifest) -> None:
     output = job.recipe.output
     model = job.model
     if job.recipe.method != "full":

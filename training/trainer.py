@@ -27,8 +27,9 @@ from training.batches import Collator, EpochLoader, cut, num_steps
 from training.examples import Example, Row
 from training.guardian import Guardian
 from training.loss import answer_losses
-from training.recipe import TrainRecipe
+from training.recipe import BareBase, TrainRecipe
 from training.schedule import Clock, rate
+from training.tally import Tally, line
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class AnswerTrainer(SFTTrainer):
         # Our loss divides by the answer tokens of the whole step, over all its batches.
         self.model_accepts_loss_kwargs = True
         self._fused = self.args.device.type == "cuda" and recipe.optimizer.label_smoothing == 0
-        self._tally = _Tally(self._sources, self.args.device)
+        self._tally = Tally(self._sources, self.args.device)
 
     # --- order ---
 
@@ -197,7 +198,7 @@ class AnswerTrainer(SFTTrainer):
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Answer loss on the validation sample and entity F1 on a part of it, for all and by source."""
-        tally = _Tally(self._sources, self.args.device)
+        tally, started = Tally(self._sources, self.args.device), self.clock.seconds
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
@@ -209,11 +210,14 @@ class AnswerTrainer(SFTTrainer):
                 tally.add(losses, source_ids[rows], inputs["attention_mask"])
         self.model.train(was_training)
         metrics = tally.losses(f"{metric_key_prefix}_loss")
-        if self._rows:
+        # Random weights answer nothing, and take their time over it.
+        untrained = self.state.global_step == 0 and isinstance(self.recipe.base, BareBase)
+        if self._rows and not untrained:
             answered = entity_f1.measure(self.model, self.processing_class, self._rows)
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in answered.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._tally.leave_out(self.clock.seconds - started)
         return metrics
 
     # --- record ---
@@ -227,7 +231,7 @@ class AnswerTrainer(SFTTrainer):
             self._tally.reset(self.clock.seconds)
         super().log(logs, start_time)
         if self.is_world_process_zero():
-            logger.info("%s", _line(logs, self.state, self.clock))
+            logger.info("%s", line(logs, self.state, self.clock))
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(checkpoints.aside(Path(self.args.output_dir)))
@@ -255,60 +259,6 @@ class AnswerTrainer(SFTTrainer):
         self.guardian.rate_factor = facts["rate_factor"]
         self.clock.start(facts["seconds"])
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-
-
-class _Tally:
-    """Sums of losses by source, and of tokens, since the last reset."""
-
-    def __init__(self, sources: Sequence[str], where: torch.device) -> None:
-        self._sources = sources
-        self._sums = torch.zeros(len(sources), dtype=torch.float64, device=where)
-        self._counts = torch.zeros_like(self._sums)
-        self._tokens = torch.zeros(2, dtype=torch.float64, device=where)
-        self._since_s = 0.0
-
-    def add(self, losses: torch.Tensor, source_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
-        self._sums.index_add_(0, source_ids, losses.double())
-        self._counts.index_add_(0, source_ids, torch.ones_like(losses, dtype=torch.float64))
-        self._tokens[0] += attention_mask.sum()
-        self._tokens[1] += attention_mask.numel()
-
-    def losses(self, name: str) -> dict[str, float]:
-        """Mean loss over all tokens, and over those of each source that occurred."""
-        means = {name: (self._sums.sum() / self._counts.sum().clamp(min=1)).item()}
-        for source, total, count in zip(
-            self._sources, self._sums.tolist(), self._counts.tolist(), strict=True
-        ):
-            if count:
-                means[f"{name}_{source}"] = total / count
-        return means
-
-    def speed(self, seconds: float) -> dict[str, float]:
-        real, padded = self._tokens.tolist()
-        elapsed = max(seconds - self._since_s, 1e-9)
-        return {"tokens_per_s": real / elapsed, "padding": 1 - real / max(padded, 1)}
-
-    def reset(self, seconds: float) -> None:
-        self._since_s = seconds
-        for sums in (self._sums, self._counts, self._tokens):
-            sums.zero_()
-
-
-def _line(logs: dict[str, float], state: TrainerState, clock: Clock) -> str:
-    step = f"step {state.global_step}/{state.max_steps}"
-    if "eval_loss" in logs:
-        shown = {k: v for k, v in logs.items() if k != "epoch" and "_type_" not in k}
-        rest = ", ".join(f"{k.removeprefix('eval_')} {v:.4f}" for k, v in shown.items())
-        return f"{step}, validation: {rest}"
-    if "loss" not in logs:
-        return step
-    used = max(state.global_step / state.max_steps, clock.progress)
-    left = clock.seconds * (1 - used) / used / 60 if used else 0.0
-    return (
-        f"{step}, loss {logs['loss']:.4f}, rate {logs['learning_rate']:.1e},"
-        f" gradient {logs['grad_norm']:.2f}, {logs['tokens_per_s']:,.0f} tokens/s,"
-        f" padding {logs['padding']:.1%}, {logs['memory_process_gb']:.1f} GB, about {left:.0f} min left"
-    )
 
 
 class _EndAtTheBound(TrainerCallback):

@@ -1,0 +1,105 @@
+"""From a recipe to what a run works with: tokenizer, examples, model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from random import Random
+from typing import Any
+
+from pii.errors import DataError
+from training import device
+from training.bare import make_model
+from training.base import Base, load_model
+from training.examples import DataFolder, Example, LeftOut, Row, encode_rows, entity_types
+from training.methods import attach
+from training.recipe import BareBase, TrainRecipe
+from training.tokenizer import load as load_tokenizer
+from training.tokenizer import train as train_tokenizer
+
+_VOCABULARY_ROWS = 20_000
+"""Rows that a new tokenizer is trained on: enough for 6,000 tokens, and read in seconds."""
+
+
+@dataclass(slots=True)
+class Job:
+    """What a run works with.
+
+    Attributes:
+        recipe: how it is trained.
+        where: on what it computes.
+        tokenizer: of the base, or new.
+        model: the model, with its adapters if it has any.
+        train: training examples that fit.
+        validation: the fixed validation sample.
+        answered: validation rows that are answered for entity F1.
+        left_out: examples that do not fit.
+        types: entity types that were labelled in the training rows.
+    """
+
+    recipe: TrainRecipe
+    where: device.Device
+    tokenizer: Any
+    model: Any
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    answered: Sequence[Row]
+    left_out: Sequence[LeftOut]
+    types: tuple[str, ...]
+
+
+def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: device.Device) -> Job:
+    """Read the data, load or make tokenizer and model.
+
+    Raises UserError: a row cannot be read, nothing fits into the context, or the base cannot be used.
+    """
+    rows, validation_rows = data.rows("train"), data.rows("validation")
+    tokenizer = load_tokenizer(base.folder) if base else _new_tokenizer(recipe, rows)
+    examples, left_out = encode_rows(rows, tokenizer, recipe.context_tokens)
+    sample = _sample(validation_rows, recipe.watch.validation_examples, recipe.seed)
+    validation, left_out_there = encode_rows(sample, tokenizer, recipe.context_tokens)
+    if not examples or not validation:
+        raise DataError(
+            f"{recipe.data}: no example fits into {recipe.context_tokens} tokens; raise context_tokens"
+        )
+    return Job(
+        recipe=recipe,
+        where=where,
+        tokenizer=tokenizer,
+        model=_model(recipe, base, tokenizer, where),
+        train=examples,
+        validation=validation,
+        answered=[row for row in sample if row.spans is not None][: recipe.watch.f1_examples],
+        left_out=[*left_out, *left_out_there],
+        types=entity_types(rows),
+    )
+
+
+def _new_tokenizer(recipe: TrainRecipe, rows: Sequence[Row]) -> Any:
+    assert isinstance(recipe.base, BareBase)
+    contents = chain.from_iterable((m["content"] for m in row.messages) for row in rows)
+    texts = islice(contents, 3 * _VOCABULARY_ROWS)
+    size = recipe.base.architecture.vocab_size
+    return train_tokenizer(texts, vocab_size=size, context_tokens=recipe.context_tokens)
+
+
+def _sample(rows: Sequence[Row], size: int, seed: int) -> Sequence[Row]:
+    return rows if len(rows) <= size else Random(seed).sample(rows, size)
+
+
+def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device.Device) -> Any:
+    import torch
+    from transformers import set_seed
+
+    set_seed(recipe.seed)
+    if base is None:
+        assert isinstance(recipe.base, BareBase)
+        return make_model(
+            recipe.base.architecture, tokenizer, context_tokens=recipe.context_tokens, seed=recipe.seed
+        )
+    # Weights that are trained stay in float32 and are rounded for the products alone; frozen ones need not.
+    # PiSSA changes the base, which has to be undone exactly.
+    rounded = where.kind == "cuda" and recipe.method not in ("full", "pissa")
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision) if rounded else None
+    return attach(load_model(base, dtype or torch.float32, four_bit=recipe.method == "qlora"), recipe)

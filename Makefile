@@ -1,8 +1,10 @@
 # The commands of this product. Each target first makes what it needs; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup data train eval serve redact check fmt test test-slow golden wheel clean
+.PHONY: help setup data base train eval serve extract redact smoke check fmt test test-slow golden wheel clean
 
 PROFILE     ?= mini
+# The folder of the profiles; tests/smoke holds the same ones cut down to a minute or two.
+RECIPES     ?= configs
 ACCELERATOR ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 # The pinned CPU wheels are for 3.11; 3.12 works wherever its wheels are.
 PYTHON      ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell command -v $(p))))
@@ -28,19 +30,28 @@ $(READY): $(PINS) pyproject.toml
 setup: $(READY) ## Make the virtual environment with the pinned dependencies
 
 data: $(READY) ## Build the training, validation and test examples
-	$(PY) -m pii data --config configs/$(PROFILE)/data.yaml $(OVERRIDES)
+	$(PY) -m pii data --config $(RECIPES)/$(PROFILE)/data.yaml $(OVERRIDES)
+
+base: $(READY) ## Make the embedded base model; run it again to go on
+	$(PY) -m pii base $(OVERRIDES)
 
 train: $(READY) ## Fine-tune, merge and write the model folder
-	$(PY) -m pii train --config configs/$(PROFILE)/train.yaml $(OVERRIDES)
+	$(PY) -m pii train --config $(RECIPES)/$(PROFILE)/train.yaml $(OVERRIDES)
 
 eval: $(READY) ## Measure what serving does; writes report.json and report.md
-	$(PY) -m pii eval --config configs/$(PROFILE)/eval.yaml $(OVERRIDES)
+	$(PY) -m pii eval --config $(RECIPES)/$(PROFILE)/eval.yaml $(OVERRIDES)
 
 serve: $(READY) ## Answer POST /extract and /redact
-	$(PY) -m pii serve --config configs/$(PROFILE)/serve.yaml $(OVERRIDES)
+	$(PY) -m pii serve --config $(RECIPES)/$(PROFILE)/serve.yaml $(OVERRIDES)
+
+extract: $(READY) ## Find entities in a file: make extract IN=notes.jsonl OUT=found.jsonl
+	$(PY) -m pii extract $(IN) -o $(OUT) --config $(RECIPES)/$(PROFILE)/serve.yaml $(OVERRIDES)
 
 redact: $(READY) ## Redact a file: make redact IN=notes.txt OUT=clean.txt
-	$(PY) -m pii redact $(IN) -o $(OUT)
+	$(PY) -m pii redact $(IN) -o $(OUT) --config $(RECIPES)/$(PROFILE)/serve.yaml $(OVERRIDES)
+
+smoke: $(READY) ## The whole path in a minute or two, into data/smoke and runs/smoke
+	$(MAKE) data train eval RECIPES=tests/smoke
 
 fmt: $(READY) ## Format the code and mend what can be mended
 	$(VENV)/bin/ruff format

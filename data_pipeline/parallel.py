@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -36,7 +38,7 @@ class Workers:
         else:
             # Spawned, not forked: the parent may hold threads of libraries.
             self._executor = ProcessPoolExecutor(
-                self.count, multiprocessing.get_context("spawn"), initialise, arguments
+                self.count, multiprocessing.get_context("spawn"), _begin, (initialise, *arguments)
             )
 
     def __enter__(self) -> Self:
@@ -58,3 +60,17 @@ class Workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _begin(initialise: Callable[..., None], *arguments: Any) -> None:
+    """Set a process up: it leaves Ctrl-C to its parent, and ends when the parent ends, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    initialise(*arguments)

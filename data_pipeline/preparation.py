@@ -74,10 +74,9 @@ class Preparer:
         if leak := self._held_out.leak(document):
             return Prepared(document.id, (), (leak,), None)
         rng = random.Random(content_key(config.seed, f"request:{document.id}"))
-        request = rendering.full_request(document)
-        optional = request is None and document.types is not None
-        if rng.random() < (config.optional_share if optional else config.subset_share):
-            request = rendering.random_request(document, rng)
+        request = rendering.draw_request(
+            document, rng, subset_share=config.subset_share, optional_share=config.optional_share
+        )
         asked = rendering.asked_for(document, request)
         examples, refused = windows(asked, config)
         signature = dedup.signature(document.text, config.decontamination.permutations)

@@ -54,6 +54,24 @@ def random_request(document: Document, rng: random.Random) -> tuple[str, ...]:
     return tuple(name for name in labelled if name in chosen)
 
 
+def draw_request(
+    document: Document, rng: random.Random, *, subset_share: float, optional_share: float
+) -> tuple[str, ...] | None:
+    """What a training example asks for: the widest request, or by chance a random one.
+
+    Args:
+        document: as labelled.
+        rng: the only source of chance.
+        subset_share: chance of a random request.
+        optional_share: the same, of documents in which optional types are labelled too.
+    """
+    request = full_request(document)
+    optional = request is None and document.types is not None
+    if rng.random() < (optional_share if optional else subset_share):
+        return random_request(document, rng)
+    return request
+
+
 def cut(document: Document, max_chars: int, margin: int) -> list[Document]:
     """The document's windows as documents of their own; one that fits keeps its id."""
     pieces = windows.cut(document.text, max_chars, margin)

@@ -11,6 +11,7 @@ COMMANDS = {
     "data": ("data_pipeline.build", "merge, synthesise, mix and render training examples"),
     "bench data": ("data_pipeline.bench", "measure how long a data set takes, and where the time goes"),
     "data inspect": ("data_pipeline.highlight", "show labelled documents with their spans marked"),
+    "base": ("training.pretrain", "make the embedded base model from nothing"),
     "train": ("training.sft", "fine-tune a model on the examples"),
     "merge": ("training.merge", "merge an adapter into its base"),
     "eval": ("evaluation.run", "measure what serving does, and write the report"),

@@ -1,0 +1,135 @@
+"""The embedded base model while it learns: weights, optimizers and what the last steps showed."""
+
+# ruff: noqa: TID253 - imported inside functions alone.
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from training.device import Device
+from training.endless import Batch
+from training.pretrain_recipe import KINDS, RateRecipe
+
+
+class Learner:
+    """A model, its optimizers and the tally of its steps.
+
+    Every example is new, so the tally is a measurement on unseen examples.
+
+    Args:
+        model: a ``Qwen2ForCausalLM`` in float32.
+        rates: the optimizers.
+        device: where to compute, and in which number format.
+    """
+
+    def __init__(self, model: Any, rates: RateRecipe, device: Device) -> None:
+        self.device = torch.device(device.kind)
+        self.model = model.to(self.device)
+        self._rates, self._rounds = rates, device.precision == "bf16"
+        matrices, tables, vectors = _by_shape(model)
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(
+                matrices, lr=rates.matrices, weight_decay=rates.weight_decay, adjust_lr_fn="match_rms_adamw"
+            ),
+            torch.optim.AdamW(
+                [
+                    {"params": tables, "weight_decay": rates.weight_decay},
+                    {"params": vectors, "weight_decay": 0.0},
+                ],
+                lr=rates.others,
+                betas=(0.9, 0.95),
+            ),
+        ]
+        self._highest = (rates.matrices, rates.others)
+        self._tally = torch.zeros(len(KINDS), 3, device=self.device)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Products in bf16 where the device is fast at it."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self._rounds else nullcontext()
+
+    def step(self, batch: Batch, rate: float) -> None:
+        """One optimizer step.
+
+        Args:
+            batch: what to learn from.
+            rate: the learning rate as a share of the highest.
+        """
+        for optimizer, highest in zip(self.optimizers, self._highest, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * highest
+        ids_BT = torch.from_numpy(batch.ids).to(self.device).long()
+        weights_BT = torch.from_numpy(batch.weights).to(self.device)[:, 1:]
+        counts_BT = weights_BT > 0
+        logits, targets = self._logits(ids_BT, counts_BT)
+        losses = cross_entropy(logits.float(), targets, reduction="none")
+        weights = weights_BT[counts_BT]
+        ((losses * weights).sum() / weights.sum().clamp(min=1e-9)).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._rates.max_grad_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        kinds = torch.from_numpy(batch.kinds).to(self.device)[counts_BT.nonzero()[:, 0]]
+        with torch.no_grad():
+            seen = torch.stack([losses, (logits.argmax(-1) == targets).float(), torch.ones_like(losses)], 1)
+            self._tally.index_add_(0, kinds, seen * ((weights == 1) | (kinds == CHAT))[:, None])
+
+    def _logits(self, ids_BT: torch.Tensor, counts_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (N, vocabulary) and targets (N,) of the tokens that count, and of no other."""
+        with self.autocast():
+            # No mask: padding stands on the right, where causal attention never looks.
+            hidden = self.model.model(input_ids=ids_BT[:, :-1], use_cache=False).last_hidden_state
+            return self.model.lm_head(hidden[counts_BT]), ids_BT[:, 1:][counts_BT]
+
+    def take_tally(self) -> dict[str, float]:
+        """Mean loss and share of right tokens of each kind's answers since the last call; begins anew."""
+        sums = self._tally.tolist()
+        self._tally.zero_()
+        means: dict[str, float] = {}
+        for kind, (loss, right, count) in zip(KINDS, sums, strict=True):
+            if count:
+                means |= {f"loss_{kind}": loss / count, f"right_{kind}": right / count}
+        return means
+
+    def predict(self, ids: list[int], first: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the model makes of one sequence from token `first` on, without learning.
+
+        Returns:
+            Losses (N,) and whether the likeliest token is the right one (N,), both on the CPU.
+        """
+        ids_BT = torch.tensor([ids], device=self.device)
+        counts_BT = torch.zeros(1, len(ids) - 1, dtype=torch.bool, device=self.device)
+        counts_BT[:, first - 1 :] = True
+        with torch.no_grad():
+            logits, targets = self._logits(ids_BT, counts_BT)
+            losses = cross_entropy(logits.float(), targets, reduction="none")
+        return losses.cpu(), (logits.argmax(-1) == targets).cpu()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a later start needs; tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "tally": self._tally,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a `state`, wherever it was computed."""
+        self.model.load_state_dict(state["model"])
+        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        self._tally.copy_(state["tally"])
+
+
+CHAT = KINDS.index("chat")
+"""Chat's answers count less than 1, and are tallied with its prompts."""
+
+
+def _by_shape(model: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    """Matrices of the layers, the table of embeddings, and norms and biases."""
+    table = model.get_input_embeddings().weight
+    matrices = [p for p in model.parameters() if p.ndim == 2 and p is not table]
+    return matrices, [table], [p for p in model.parameters() if p.ndim < 2]

@@ -38,6 +38,9 @@ def choose(precision: Precision) -> Device:
     """
     import torch
 
+    # oneDNN keeps a compiled kernel for each of the last 1,024 shapes of a product, and batches have many
+    # shapes: gigabytes over a run. 128 took the same time in a measurement; read at the first product.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     cuda = torch.cuda.is_available()
     name = torch.cuda.get_device_name() if cuda else f"cpu ({torch.get_num_threads()} threads)"
     kind = "cuda" if cuda else "cpu"

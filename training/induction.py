@@ -27,12 +27,15 @@ from configs.errors import ConfigError
 _SHARPNESS = 12.0
 """Logit by which the wanted distance exceeds its neighbour in the first layer, and a match in the second
 exceeds a mismatch, roughly."""
-_WRITE = 0.04
-"""Scale of what the first layer's heads write; a token's embedding has 0.02 in each dimension."""
-_FOUND = 0.12
+_EMBEDDING = 0.1
+"""Standard deviation of the embeddings: five times that of Qwen2, so that what the first steps of a fast
+optimizer add everywhere does not bury them."""
+_WRITE = 2 * _EMBEDDING
+"""Scale of what the first layer's heads write."""
+_FOUND = 6 * _EMBEDDING
 """Scale of the token that was found: it has to outvote the present one."""
-_FINAL_GAIN = 2.0
-"""Initial gain of the last norm, so that what is found is predicted with some confidence."""
+_FINAL_GAIN = 0.04 / _EMBEDDING
+"""Initial gain of the last norm: the tied head multiplies by the embeddings."""
 _MOST_TURN = 1.0
 """Radians that a slow dimension may turn over `_REACH` tokens."""
 _REACH = 300
@@ -50,6 +53,8 @@ def install(model: Any, *, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     turns = float(config.rope_parameters["rope_theta"]) ** (-torch.arange(size // 2) * 2 / size)
     with torch.no_grad():
+        table = model.get_input_embeddings().weight
+        table *= _EMBEDDING / config.initializer_range
         for layer in model.model.layers:
             # As in GPT-2: what layers add at the start shall not drown the embeddings.
             layer.self_attn.o_proj.weight /= math.sqrt(2 * config.num_hidden_layers)

@@ -55,7 +55,7 @@ class Probes:
         self._tokenizer, self._recipe = tokenizer, recipe
         self._sets: dict[str, list[Probe]] = {}
         for name, split in SETS.items():
-            documents = stream.held_out(split, recipe.documents)  # type: ignore[arg-type]
+            documents = stream.lessons.held_out(split, recipe.documents)  # type: ignore[arg-type]
             made = [make_probe(document, tokenizer, name) for document in documents]
             self._sets[name] = [p for p in made if len(p.ids) <= stream.recipe.context_tokens]
 

@@ -16,7 +16,6 @@ class Progress:
 
     Args:
         device: what computes now, in words.
-        num_threads: of a CPU; 0 on an accelerator.
 
     Attributes:
         tokens: tokens learned from, without padding.
@@ -26,12 +25,12 @@ class Progress:
         devices: device → tokens and seconds spent on it.
     """
 
-    def __init__(self, device: str = "", num_threads: int = 0) -> None:
+    def __init__(self, device: str) -> None:
         self.tokens = self.steps = 0
         self.positions: dict[str, tuple[int, int, int]] = {}
         self.left_out: Counter[str] = Counter()
         self.devices: dict[str, dict[str, float]] = {}
-        self._device = f"{device}, {num_threads} threads" if num_threads else device
+        self._device = device
         self._since = time.monotonic()
         self._speed_from = (0, 0.0)
 

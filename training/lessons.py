@@ -1,0 +1,152 @@
+"""What the embedded base model is taught: conversation ``i`` of a phase, and what it is never taught.
+
+A conversation depends on the recipe's seed, the phase and ``i`` alone. Generated documents and copy tasks
+never come twice; general chat, of which there are some thousand rows, does. Documents of the families
+that ``pii data`` holds out are passed over, so that its held-out splits stay unseen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from zlib import crc32
+
+from data_pipeline import rendering
+from data_pipeline.chat import answers_hold_pii, read_chat
+from data_pipeline.inputs import chat_path, chat_state
+from data_pipeline.readers.files import Refusal
+from data_pipeline.recipe import DataConfig
+from data_pipeline.splits import Split, synthetic_split
+from data_pipeline.synthesis import Synthesiser
+from pii import codec
+from pii.spans import Document
+from training.copying import CopyTasks
+from training.pretrain_recipe import BaseRecipe, Kind, Phase
+
+_ROOM = 1 << 40
+"""Indices of documents that each phase has for itself; the first ones are those of `pii data`."""
+_ATTEMPTS = 8
+"""Documents that are drawn until one belongs to training."""
+_MOST_CHARACTERS = 3000
+"""Characters of the chat, most frequent first, that copy tasks are made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One row of general chat."""
+
+    language: str
+    messages: tuple[codec.Message, ...] = field(repr=False)
+
+
+def read_conversations(data: DataConfig) -> list[Conversation]:
+    """The chat that the data recipe allows, without answers that hold personal information."""
+    kept = []
+    for name, source in data.chat.sources.items():
+        if chat_state(name, source, data) != "used":
+            continue
+        for row in read_chat(chat_path(source), data.chat.max_chars):
+            if not isinstance(row, Refusal) and not answers_hold_pii(row[2]):
+                kept.append(Conversation(source.language, tuple(row[2])))
+    return kept
+
+
+def licence_clean(data: DataConfig) -> DataConfig:
+    """The data recipe, restricted to sources whose licence allows to ship what is made of them."""
+    return data.model_copy(update={"licences": ("permissive",)})
+
+
+class Lessons:
+    """The conversations of a run.
+
+    Args:
+        recipe: seed and phases.
+        data: the data recipe that it names.
+    """
+
+    def __init__(self, recipe: BaseRecipe, data: DataConfig) -> None:
+        self._recipe, self._data = recipe, licence_clean(data)
+        synthesis = data.synthetic.synthesis
+        self._any_family = Synthesiser(synthesis, data.seed)
+        # What is set aside would be passed over anyway.
+        self._own_families = Synthesiser(synthesis.model_copy(update={"foreign": 0.0}), data.seed)
+        self._chat = read_conversations(self._data)
+        characters = Counter(c for row in self._chat for m in row.messages for c in m["content"])
+        ranked = sorted(characters, key=lambda c: (-characters[c], c))
+        self._copy_tasks = CopyTasks([c for c in ranked if not c.isspace()][:_MOST_CHARACTERS])
+
+    def draw(self, phase: Phase, index: int) -> tuple[Kind, Sequence[codec.Message] | str]:
+        """Kind and turns of conversation `index` of a phase, or the reason why there are none."""
+        rng = Random(f"{self._recipe.seed}/{phase.name}/{index}")
+        kind: Kind = rng.choices(list(phase.mix), list(phase.mix.values()))[0]
+        if kind == "copy":
+            return kind, self._copy_tasks.draw(rng)
+        if kind == "chat":
+            return kind, rng.choice(self._chat).messages
+        first = _ROOM * (1 + crc32(phase.name.encode())) + index * _ATTEMPTS
+        document = self._document(kind, first, rng)
+        if document is None:
+            return kind, "held out" if kind == "extraction" else "no place for a value"
+        return kind, self._request(document, phase, rng)
+
+    def _document(self, kind: Kind, first: int, rng: Random) -> Document | None:
+        for index in range(first, first + _ATTEMPTS):
+            if kind == "inserted":
+                sentence = self._sentence(rng)
+                document = self._own_families.insert_into(sentence, index)
+                if document.text != sentence.text:
+                    return document
+            else:
+                document = self._own_families.document(index)
+                if self._split(document) == "train":
+                    return document
+        return None
+
+    def _sentence(self, rng: Random) -> Document:
+        """What a person asks in a chat, as a document in which nothing is labelled."""
+        row = rng.choice(self._chat)
+        asked = next(m["content"] for m in row.messages if m["role"] == "user")
+        return Document(asked, (), source="inserted", language=row.language, types=())
+
+    def _request(self, document: Document, phase: Phase, rng: Random) -> Sequence[codec.Message] | str:
+        """One window of a document, with what is asked of it and the answer."""
+        data = self._data
+        request = rendering.draw_request(
+            document, rng, subset_share=data.subset_share, optional_share=data.optional_share
+        )
+        chars = min(phase.window_chars or data.window_chars, data.window_chars)
+        margin = data.window_margin * chars // data.window_chars
+        window = rng.choice(rendering.cut(rendering.asked_for(document, request), chars, margin))
+        return rendering.conversation(window) if rendering.is_provable(window) else "ambiguous"
+
+    def _split(self, document: Document) -> Split:
+        return synthetic_split(document, self._data.seed, self._data.synthetic.held_out_families)
+
+    def held_out(self, split: Split, count: int) -> list[Document]:
+        """The first so many documents of a held-out split, cut to their first window, all provable."""
+        found: list[Document] = []
+        index = 0
+        while len(found) < count:
+            document = self._any_family.document(index)
+            index += 1
+            if self._split(document) == split:
+                asked = rendering.asked_for(document, rendering.full_request(document))
+                window = rendering.cut(asked, self._data.window_chars, self._data.window_margin)[0]
+                if rendering.is_provable(window):
+                    found.append(replace(window, source=split))
+        return found
+
+    def vocabulary_texts(self, count: int) -> list[str]:
+        """What a tokenizer is trained on: documents of training with their answers, and the chat.
+
+        Args:
+            count: generated documents that are looked at.
+        """
+        texts = [m["content"] for row in self._chat for m in row.messages]
+        for index in range(count):
+            document = self._own_families.document(index)
+            if self._split(document) == "train":
+                texts += [m["content"] for m in rendering.conversation(document)]
+        return texts

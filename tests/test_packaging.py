@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from configs.reader import RECIPES, StrictConfig, load
 from pii.__main__ import COMMANDS, main
+from pii.redaction import Policy
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -171,7 +172,7 @@ def schema_of(stem: str) -> type[StrictConfig]:
     "path", sorted(RECIPES.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
 def test_every_recipe_loads_through_its_schema(path: Path) -> None:
-    load(path, schema_of(path.stem))
+    load(path, schema_of(path.stem) if path.parent.name in PROFILES else Policy)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -78,7 +78,7 @@ def _fields(written: str) -> list[tuple[int, int, int]]:
     return [(a, b, c)] if a > 999 else [(c, a, b), (c, b, a)]
 
 
-def _century(year: int) -> int:
+def century(year: int) -> int:
     """A two-digit year as a year of birth."""
     if year > 99:
         return year
@@ -96,9 +96,9 @@ def readings(value: str) -> list[datetime.date]:
     except (ValueError, IndexError):
         return []
     return [
-        datetime.date(_century(year), month, day)
+        datetime.date(century(year), month, day)
         for year, month, day in fields
-        if possible(_century(year), month, day)
+        if possible(century(year), month, day)
     ]
 
 

@@ -37,6 +37,12 @@ _VIN_VALUES = dict(
 _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
+def vin_check(number: str) -> str:
+    """The character that belongs in the ninth place of a compact VIN."""
+    remainder = sum(_VIN_VALUES[c] * w for c, w in zip(number, _VIN_WEIGHTS, strict=True)) % 11
+    return "X" if remainder == 10 else str(remainder)
+
+
 def vin(value: str) -> Verdict:
     """VIN (ISO 3779): the ninth character checks the rest mod 11, mandatory in North America and China.
 
@@ -47,7 +53,6 @@ def vin(value: str) -> Verdict:
     number = compact(value)
     if not _VIN.fullmatch(number) or not any(c.isdigit() for c in number[-4:]) or len(set(number)) < 4:
         return IMPOSSIBLE
-    remainder = sum(_VIN_VALUES[c] * w for c, w in zip(number, _VIN_WEIGHTS, strict=True)) % 11
-    if number[8] == ("X" if remainder == 10 else str(remainder)):
+    if number[8] == vin_check(number):
         return Verdict(True, "vin")
     return Verdict(False if number[0] in "12345L" else None, "vin")

@@ -45,20 +45,54 @@ def wallet(address: str) -> Verdict | None:
     return None
 
 
-def _base58check(address: str) -> Verdict:
+def base58_decode(address: str) -> bytes:
+    """The bytes of an address in Bitcoin's Base58 digits, checksum included."""
     number = 0
     for char in address:
         number = number * 58 + _BASE58_VALUES[char]
     zeros = len(address) - len(address.lstrip("1"))
-    decoded = b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def base58check(payload: bytes) -> str:
+    """The address of a version byte and hash: Base58 with the first four bytes of double SHA-256."""
+    whole = payload + _double_sha256(payload)[:4]
+    number, written = int.from_bytes(whole, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        written = _BASE58[digit] + written
+    return "1" * (len(whole) - len(whole.lstrip(b"\0"))) + written
+
+
+def _double_sha256(content: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(content).digest()).digest()
+
+
+def _base58check(address: str) -> Verdict:
+    decoded = base58_decode(address)
     if len(decoded) != 25:
         return Verdict(False)
-    digest = hashlib.sha256(hashlib.sha256(decoded[:-4]).digest()).digest()
     coin = _VERSIONS.get(decoded[0])
-    return Verdict(coin is not None and digest[:4] == decoded[-4:], coin)
+    return Verdict(coin is not None and _double_sha256(decoded[:-4])[:4] == decoded[-4:], coin)
+
+
+def bech32(prefix: str, data: str) -> str:
+    """The address of a prefix (``bc``) and its data in Bech32 digits, witness version first."""
+    remainder = _bech32_remainder(prefix, data + "q" * 6) ^ _bech32_constant(data)
+    checksum = "".join(_BECH32[remainder >> 5 * (5 - place) & 31] for place in range(6))
+    return f"{prefix}1{data}{checksum}"
 
 
 def _bech32_holds(prefix: str, data: str) -> bool:
+    return _bech32_remainder(prefix, data) == _bech32_constant(data)
+
+
+def _bech32_constant(data: str) -> int:
+    # Witness version 0 uses Bech32, later ones Bech32m.
+    return 1 if data[0] == "q" else 0x2BC830A3
+
+
+def _bech32_remainder(prefix: str, data: str) -> int:
     values = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
     values += [_BECH32_VALUES[c] for c in data]
     checksum = 1
@@ -68,17 +102,21 @@ def _bech32_holds(prefix: str, data: str) -> bool:
         for bit, generator in enumerate(_BECH32_GENERATOR):
             if top >> bit & 1:
                 checksum ^= generator
-    # Witness version 0 uses Bech32, later ones Bech32m.
-    return checksum == (1 if data[0] == "q" else 0x2BC830A3)
+    return checksum
 
 
 def _ethereum(address: str) -> Verdict:
     digits = address[2:]
     if digits in (digits.lower(), digits.upper()):
         return Verdict(None, "eth")
+    return Verdict(digits == eip55(digits), "eth")
+
+
+def eip55(digits: str) -> str:
+    """The forty hexadecimal digits of an Ethereum address in the mixed case that is their checksum."""
     digest = _keccak256(digits.lower().encode()).hex()
-    cased = all(c.isdigit() or c.isupper() == (int(d, 16) >= 8) for c, d in zip(digits, digest, strict=False))
-    return Verdict(cased, "eth")
+    cased = (c.upper() if int(d, 16) >= 8 else c for c, d in zip(digits.lower(), digest, strict=False))
+    return "".join(cased)
 
 
 _ROUNDS = 24

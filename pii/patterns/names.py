@@ -49,6 +49,11 @@ def _words() -> _Words:
     )
 
 
+def title_pattern() -> re.Pattern[str]:
+    """The Chinese titles that stand behind a name, such as 先生 and 医生."""
+    return _words().title
+
+
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]"
 _HAN_RUN = re.compile(rf"{_HAN}{{2,12}}")
 _MINORITY = re.compile(rf"{_HAN}{{2,8}}·{_HAN}{{2,8}}(?:·{_HAN}{{1,8}})?(?!{_HAN})")
@@ -92,7 +97,7 @@ def _name(start: int, end: int, rule: str) -> Candidate:
     return Candidate(start, end, "PERSON_NAME", rule, "context", None, True)
 
 
-def _surname_length(run: str) -> int:
+def surname_length(run: str) -> int:
     """2 for a compound family name at the start of the run, 1 for a single one, 0 for none."""
     words = _words()
     if run[:2] in words.compound:
@@ -136,7 +141,7 @@ def _name_length(run: str, complete: bool, said: bool) -> int:
         complete: whether the run ends at a mark, a digit or the end, and not at the limit of the search.
         said: whether a colon or verb announces the name, so that the run is one if its length fits.
     """
-    family = _surname_length(run)
+    family = surname_length(run)
     if not family:
         return 0
     whole = complete and family + 1 <= len(run) <= family + 2
@@ -167,7 +172,7 @@ def _before_titles(scanned: Scanned) -> Iterator[Candidate]:
             if start < 0:
                 continue
             name = text[start : title.start()]
-            family = _surname_length(name)
+            family = surname_length(name)
             fits = family and length in (family + 1, family + 2) and _GIVEN.fullmatch(name, family)
             if fits and name[0] not in _FUNCTION_SURNAMES and _is_name(name, name):
                 yield _name(start, title.start(), "chinese_name_before_title")
@@ -201,7 +206,7 @@ def _before_mobiles(scanned: Scanned) -> Iterator[Candidate]:
             if found is None:
                 continue
             name = found["name"]
-            family = _surname_length(name)
+            family = surname_length(name)
             if family and _GIVEN.fullmatch(name, family) and _is_name(name, name):
                 yield _name(*found.span("name"), "chinese_name_before_mobile")
 

@@ -1,0 +1,262 @@
+"""Read a redacted text as an attacker would: is a value still there, in whatever form?
+
+Two searches. The patterns read the redacted text again: what they find outside the replacements was missed.
+And each replaced value is searched for in all forms (width, separators, case, Chinese digits): an
+occurrence that no detector marked is still a leak.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pii.errors import DataError
+from pii.folding import compare, scan
+from pii.patterns import find
+from pii.redaction.identity import identity
+from pii.redaction.keys import RedactionKey
+from pii.redaction.occurrence import Operator
+from pii.redaction.policy import Policy, default_policy
+from pii.redaction.redactor import FALLBACK, Redacted, disjoint, replace_spans, scope_of
+from pii.spans import Span
+from pii.taxonomy import Taxonomy
+
+LeakKind = Literal["pattern", "value", "unchanged"]
+
+SHOWN = frozenset({"keep", "generalise"})
+"""Operators that show the value, or a part of it, on purpose."""
+
+MAX_ROUNDS = 3
+"""So often a text is redacted again with tags in place of leaks; then it is refused."""
+
+_BREAKS = frozenset("，、,;；。\n\r")
+"""Between the characters of one value stand spaces and dashes, but not these, unless it has them itself."""
+
+_UNMISTAKABLE = 7
+"""A number of so many characters is found inside a longer one too (86 before a mobile number)."""
+
+_SHORTEST_LATIN, _SHORTEST_HAN = 4, 2
+"""Shorter values occur by chance: they are looked for only where detectors mark them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One place of the redacted text where something shows that should not.
+
+    Attributes:
+        kind: ``pattern``, found by reading again; ``value``, a replaced value stands there once more;
+            ``unchanged``, its replacement is the value itself.
+        span: the place in the redacted text, and the type.
+    """
+
+    kind: LeakKind
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """What verification found; true where that is something."""
+
+    leaks: tuple[Leak, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.leaks)
+
+    def __len__(self) -> int:
+        return len(self.leaks)
+
+    def __iter__(self) -> Iterator[Leak]:
+        return iter(self.leaks)
+
+
+class LeakError(DataError):
+    """A text that cannot be redacted under its policy. The message counts leaks by kind; no text."""
+
+    def __init__(self, leaks: Leaks) -> None:
+        kinds = sorted({leak.kind for leak in leaks})
+        said = ", ".join(f"{kind} {sum(leak.kind == kind for leak in leaks)}" for kind in kinds)
+        super().__init__(f"verification found {len(leaks)} leaks ({said})")
+        self.leaks = leaks
+
+
+def verify(
+    original_text: str,
+    redacted: Redacted,
+    spans: Iterable[Span],
+    policy: Policy | None = None,
+    *,
+    types: Sequence[str] | None = None,
+) -> Leaks:
+    """Search a redacted text for what should be gone.
+
+    Args:
+        original_text: the text before.
+        redacted: what became of it.
+        spans: the entities that were asked to be redacted.
+        policy: the policy; what it keeps is no leak.
+        types: the types that were looked for; None: the default ones.
+    """
+    policy = policy or default_policy()
+    places = _Places(redacted)
+    hidden = [s for s in disjoint(spans) if policy.operator(s).operator not in SHOWN]
+    kept = {(s.type, identity(s.type, s.value(original_text))) for s in disjoint(spans)} - {
+        (s.type, identity(s.type, s.value(original_text))) for s in hidden
+    }
+    leaks = [*_unchanged(original_text, redacted), *_again(original_text, hidden, redacted.text, places)]
+    for match in find(redacted.text, types):
+        found = match.span
+        shown = (found.type, identity(found.type, found.value(redacted.text))) in kept
+        if (
+            not places.touch(found.start, found.end)
+            and not shown
+            and policy.operator(found).operator != "keep"
+        ):
+            leaks.append(Leak("pattern", found))
+    return Leaks(tuple(_without_repeats(leaks)))
+
+
+def _unchanged(original: str, redacted: Redacted) -> Iterator[Leak]:
+    """Replacements that are what they replace, such as a mask over a value without letters or digits."""
+    for done in redacted.replacements:
+        if done.operator in SHOWN:
+            continue
+        if redacted.text[done.start : done.end] == done.span.value(original):
+            yield Leak("unchanged", Span(done.start, done.end, done.span.type))
+
+
+def _again(original: str, hidden: Iterable[Span], text: str, places: _Places) -> Iterator[Leak]:
+    """Occurrences of hidden values outside the replacements."""
+    plain = scan(text)
+    folded = compare(plain.text)
+    sought: dict[str, tuple[str, str]] = {}
+    for span in hidden:
+        value = span.value(original)
+        for form in (compare(scan(value).text).text, _number(identity(span.type, value))):
+            if form:
+                sought.setdefault(form, (span.type, value))
+    for form, (type, value) in sought.items():
+        at = folded.text.find(form) if _worth_seeking(form) else -1
+        while at >= 0:
+            start, end = folded.original(at, at + len(form))
+            start, end = plain.original(start, end)
+            if not places.touch(start, end) and _is_form(text, start, end, form, value):
+                yield Leak("value", Span(start, end, type))
+            at = folded.text.find(form, at + 1)
+
+
+def _number(who: str) -> str:
+    """An identity that is a number, to be found without its country code; else nothing."""
+    number = who.partition("x")[0].removeprefix("+86").removeprefix("+1").removeprefix("+")
+    return number if number.isdecimal() and len(number) >= _UNMISTAKABLE else ""
+
+
+def _worth_seeking(form: str) -> bool:
+    return len(form) >= (_SHORTEST_LATIN if form.isascii() else _SHORTEST_HAN)
+
+
+def _is_form(text: str, start: int, end: int, form: str, value: str) -> bool:
+    """Whether a place where the folded value stands is the value, and no accident of folding."""
+    if any(char in _BREAKS and char not in value for char in text[start:end]):
+        return False
+    if form.isdecimal() and len(form) >= _UNMISTAKABLE:
+        return True
+    return not (_joined(form[0], text[start - 1 : start]) or _joined(form[-1], text[end : end + 1]))
+
+
+def _joined(edge: str, beside: str) -> bool:
+    """Whether a neighbour continues the word or number at whose edge it stands."""
+    return edge.isascii() and beside.isascii() and beside.isalnum()
+
+
+def _without_repeats(leaks: Iterable[Leak]) -> list[Leak]:
+    """One leak for each place, the first that was found."""
+    seen: dict[tuple[int, int], Leak] = {}
+    for leak in leaks:
+        seen.setdefault((leak.span.start, leak.span.end), leak)
+    return sorted(seen.values(), key=lambda leak: leak.span)
+
+
+class _Places:
+    """Where the replacements of a redacted text stand, and what lay there before."""
+
+    def __init__(self, redacted: Redacted) -> None:
+        self._replacements = [r for r in redacted.replacements if r.end > r.start]
+        self._starts = [r.start for r in self._replacements]
+        self._all = redacted.replacements
+
+    def touch(self, start: int, end: int) -> bool:
+        """Whether a range shares a character with a replacement."""
+        before = bisect.bisect_left(self._starts, end) - 1
+        return before >= 0 and self._replacements[before].end > start
+
+    def original(self, position: int) -> int:
+        """The place in the original text of a place outside the replacements."""
+        before = [r for r in self._all if r.end <= position]
+        return position if not before else before[-1].span.end + position - before[-1].end
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A redacted text without leaks.
+
+    Attributes:
+        redacted: the text and its replacements.
+        num_escalated: places where a tag stands because the policy's operator would have leaked.
+    """
+
+    redacted: Redacted
+    num_escalated: int = 0
+
+
+def redact_verified(
+    text: str,
+    spans: Iterable[Span],
+    policy: Policy | None = None,
+    taxonomy: Taxonomy | None = None,
+    *,
+    key: RedactionKey | None = None,
+    document: str | None = None,
+    types: Sequence[str] | None = None,
+) -> Verified:
+    """Redact and verify. With ``on_leak: escalate`` tags take the places of leaks, and it is verified again.
+
+    Arguments as for `redact` and `verify`.
+
+    Raises:
+        LeakError: there are leaks, and the policy says `fail` or tags did not help.
+        DataError, KeyRequired: as `redact`.
+    """
+    policy = policy or default_policy()
+    marked, tagged = list(spans), set[Span]()
+
+    def operator_of(span: Span) -> Operator:
+        return FALLBACK if any(span.overlaps(other) for other in tagged) else policy.operator(span)
+
+    for _ in range(MAX_ROUNDS):
+        # A scope of its own for each round: what the last round took is free again.
+        scope = scope_of(text, policy, key, document)
+        redacted = replace_spans(text, marked, operator_of, taxonomy, scope)
+        leaks = verify(text, redacted, marked, policy, types=types)
+        if not leaks:
+            return Verified(redacted, len(tagged))
+        if policy.on_leak == "fail":
+            break
+        places = _Places(redacted)
+        for leak in leaks:
+            span = _in_original(leak, redacted, places)
+            tagged.add(span)
+            marked.append(span)
+    raise LeakError(leaks)
+
+
+def _in_original(leak: Leak, redacted: Redacted, places: _Places) -> Span:
+    """The place of a leak in the original text."""
+    if leak.kind == "unchanged":
+        return next(
+            r.span for r in redacted.replacements if r.start == leak.span.start and r.end == leak.span.end
+        )
+    start, last = places.original(leak.span.start), places.original(leak.span.end - 1)
+    return dataclasses.replace(leak.span, start=start, end=last + 1)

@@ -339,6 +339,13 @@ def test_a_run_that_is_stopped_and_started_again_is_the_same_run(
     assert all(torch.equal(mine[name], whole[name]) for name in whole)
 
 
+@pytest.mark.slow
+def test_the_number_of_processes_changes_nothing(whole_run: Path, tokenizer_folder: Path, tmp_path: Path):
+    paths = {"folder": str(tmp_path / "run"), "tokenizer": str(tokenizer_folder)}
+    assert pretrain.pretrain(recipe_of(workers=2, **paths))
+    assert history(tmp_path / "run") == history(whole_run)
+
+
 def test_it_learns_and_says_how_far_it_is(whole_run: Path):
     rows = history(whole_run)
     assert rows[-1]["tokens"] >= TINY["tokens"]

@@ -60,9 +60,9 @@ class RateRecipe(StrictConfig):
     in Liu et al. 2025, https://arxiv.org/abs/2502.16982.
     """
 
-    matrices: float = Field(default=3e-3, gt=0)
+    matrices: float = Field(default=2e-3, gt=0)
     """The highest rate of Muon."""
-    others: float = Field(default=3e-3, gt=0)
+    others: float = Field(default=1e-3, gt=0)
     """The highest rate of AdamW."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay of the matrices and the embeddings."""

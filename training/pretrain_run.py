@@ -22,6 +22,7 @@ import torch
 from configs.atomic import writing, writing_folder
 from configs.errors import StageError
 from data_pipeline.parallel import Workers
+from pii import codec
 from training import device
 from training.bare import make_model
 from training.endless import Stream, initialise, make_pool
@@ -122,6 +123,7 @@ class PretrainRun:
             "learner": self.learner.state(),
             "progress": self.progress.state(),
             "shapes": _shapes(self.learner.model),
+            "codec": codec.fingerprint(),
         }
         with writing(self._folder / STATE, "wb") as file:
             torch.save(state, file)
@@ -130,6 +132,10 @@ class PretrainRun:
         state = torch.load(path, map_location=self._where.kind, weights_only=True)
         if state["shapes"] != _shapes(self.learner.model):
             raise StageError(f"{path}: is of another architecture; name another folder")
+        if state["codec"] != codec.fingerprint():
+            logger.warning(
+                "the answer format has changed since the last start; the model has yet to learn it"
+            )
         self.learner.restore(state["learner"])
         self.progress.restore(state["progress"])
         logger.info("going on from %s", self.progress.describe(self.recipe))

@@ -259,4 +259,4 @@ def _in_original(leak: Leak, redacted: Redacted, places: _Places) -> Span:
             r.span for r in redacted.replacements if r.start == leak.span.start and r.end == leak.span.end
         )
     start, last = places.original(leak.span.start), places.original(leak.span.end - 1)
-    return dataclasses.replace(leak.span, start=start, end=last + 1)
+    return dataclasses.replace(leak.span, start=start, end=last + 1, source="verification")

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.batches import Collator, TokenBatches
+from training.batches import LENGTH_STEP, Collator, TokenBatches, padded
 from training.examples import NOT_TRAINED, Example
 
 lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
@@ -25,7 +25,7 @@ def test_each_example_stands_in_exactly_one_batch_under_the_bounds(sizes, epoch,
     assert len(drawn) == len(batches)
     for batch in drawn:
         assert len(batch) <= 8
-        assert len(batch) == 1 or len(batch) * max(sizes[i] for i in batch) <= 100
+        assert len(batch) == 1 or len(batch) * padded(max(sizes[i] for i in batch)) <= 100
 
 
 @given(lengths)
@@ -65,8 +65,16 @@ def test_processes_share_all_batches_and_get_equally_many(sizes, num_processes):
 
 
 def test_padding_is_the_share_that_was_padded():
-    assert make([10, 10, 10]).padding == 0
-    assert make([5, 10]).padding == 0.25
+    assert make([16, 16, 16]).padding == 0
+    assert make([8, 16]).padding == 0.25
+    assert make([10]).padding == 1 - 10 / 16
+
+
+@given(lengths)
+def test_batches_have_few_shapes(sizes):
+    """Every shape costs memory on a CPU: lengths are multiples of a step."""
+    widths = {padded(max(sizes[i] for i in batch)) for batch in make(sizes)}
+    assert all(width % LENGTH_STEP == 0 for width in widths)
 
 
 def test_the_collator_pads_on_the_right_and_trains_no_padding():
@@ -75,7 +83,7 @@ def test_the_collator_pads_on_the_right_and_trains_no_padding():
         {"id": "b", "source": "y", "input_ids": [8], "labels": [8]},
     ]
     batch = Collator(9, {"x": 0, "y": 1})(examples)
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert batch["labels"].tolist() == [[NOT_TRAINED, 6, 7], [8, NOT_TRAINED, NOT_TRAINED]]
+    assert batch["input_ids"].tolist() == [[5, 6, 7] + [9] * 13, [8] + [9] * 15]
+    assert batch["attention_mask"].tolist() == [[1] * 3 + [0] * 13, [1] + [0] * 15]
+    assert batch["labels"].tolist() == [[NOT_TRAINED, 6, 7] + [NOT_TRAINED] * 13, [8] + [NOT_TRAINED] * 15]
     assert batch["source_ids"].tolist() == [0, 1]

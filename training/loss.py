@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from training.batches import padded
 from training.examples import NOT_TRAINED
 
 
@@ -39,7 +40,7 @@ def answer_losses(
         log_probs = model(**others, labels=labels, use_cache=False, fused_lm_head=True).log_probs
         # Virtual tokens of prompt methods stand in front: count from the end.
         return -log_probs[:, log_probs.size(1) - targets_BT.size(1) :][trained_BT].float(), rows
-    columns = trained_BT.any(dim=0).nonzero().squeeze(1)
+    columns = _columns(trained_BT)
     logits = model(**others, use_cache=False, logits_to_keep=columns - labels.size(1)).logits
     losses = cross_entropy(
         logits[trained_BT[:, columns]].float(),
@@ -48,3 +49,10 @@ def answer_losses(
         label_smoothing=label_smoothing,
     )
     return losses, rows
+
+
+def _columns(trained_BT: torch.Tensor) -> torch.Tensor:
+    """Columns that hold a trained token, and further ones up to a number that keeps the shapes few."""
+    has_answer_T = trained_BT.any(dim=0)
+    answers, others = has_answer_T.nonzero().squeeze(1), (~has_answer_T).nonzero().squeeze(1)
+    return torch.cat([answers, others[: padded(len(answers)) - len(answers)]])

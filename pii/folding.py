@@ -78,6 +78,26 @@ def compare(text: str) -> Folded:
     return Folded("".join(folded), offsets, ends)
 
 
+class _Kept(dict[int, int | None]):
+    """Code point → itself, or None where it does not count (for `str.translate`)."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = kept = code if _compared(chr(code)) else None
+        return kept
+
+
+_KEPT = _Kept()
+
+
+def comparable(text: str) -> str:
+    """What `compare` makes of a text, without the way back: some twenty times as fast.
+
+    Single letters may come out otherwise where combining marks pile up; both sides of a comparison have to
+    come from the same function.
+    """
+    return unicodedata.normalize("NFKC", text).casefold().translate(_KEPT)
+
+
 _DASHES = frozenset("‐‑‒–—―−﹣－⁃")
 _MIDDLE_DOTS = frozenset("·•‧・･⋅∙")
 _MASKS = frozenset("＊●✱∗×✕■█")
@@ -139,18 +159,24 @@ CHINESE_DIGITS = {
 }
 """Chinese digits that stand for one decimal digit when a number is spelled out digit by digit."""
 
-_SPELLED = re.compile(f"[{''.join(map(chr, CHINESE_DIGITS))}]{{5,}}")
+_SPELLED_DIGITS = CHINESE_DIGITS | {ord("，"): " "}
+_DIGIT = f"[{''.join(map(chr, CHINESE_DIGITS))}]"
+_SPELLED = re.compile(f"{_DIGIT}{{3,}}(?:[ ，-]{_DIGIT}{{3,}})*(?:[ ，-]{_DIGIT}{{1,5}}(?!{_DIGIT}))?")
+_FEWEST_SPELLED = 5
 
 
 def _spelled_out(match: re.Match[str]) -> str:
-    return match[0].translate(CHINESE_DIGITS)
+    """The digits of a spelled-out number; its groups are parted as groups of digits are."""
+    if sum(char not in " ，-" for char in match[0]) < _FEWEST_SPELLED:
+        return match[0]
+    return match[0].translate(_SPELLED_DIGITS)
 
 
 def scan(text: str) -> Folded:
     """Make width, digits, dashes and spaces plain and drop invisible characters; the rest stays.
 
-    Five or more Chinese digits in a row (``一三八零零…``) are read as a spelled-out number; shorter runs
-    are words. The fold costs one pass in C and no table of offsets where nothing was dropped.
+    Five or more Chinese digits in a row or in groups (``一三八零零…``, ``一三八，零零一三，…``) are read as a
+    spelled-out number; shorter runs are words. The fold costs one pass in C and no table of offsets where nothing was dropped.
     """
     offsets: array[int] | range = range(len(text))
     if text.isascii():

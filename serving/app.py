@@ -22,8 +22,9 @@ from starlette.exceptions import HTTPException
 from configs import command
 from configs.errors import ConfigError, UserError
 from pii import codec
+from pii.errors import RequestError
 from pii.model_folder import read_manifest
-from pii.redaction import Policy, Redacted, redact
+from pii.redaction import KeyRequired, LeakError, Policy, RedactionKey, redact_verified
 from pii.taxonomy import shipped
 from serving.extractor import Extraction, Extractor
 from serving.guard import Guard
@@ -72,9 +73,14 @@ def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastA
 
 
 def _add_reading_routes(app: FastAPI, service: Service) -> None:
+    configured = service.config.redaction
+    key = RedactionKey.find(service.config.redaction_key_file)
+    if configured.needs_key and key is None:
+        raise KeyRequired(configured.needs_key)
+
     def redacted(extraction: Extraction, text: str, asked: RedactRequest) -> Entry:
-        policy = asked.policy or service.config.redaction
-        return {**_redacted(text, extraction, policy), **_remarks(extraction)}
+        policy = asked.policy or configured
+        return {**_redacted(text, extraction, policy, key, asked.types), **_remarks(extraction)}
 
     @app.post("/extract", openapi_extra=_body_of(ExtractRequest), responses=_PROBLEMS)
     async def extract(request: Request) -> JSONResponse:
@@ -135,8 +141,15 @@ def _identity(extractor: Extractor) -> Entry | None:
     return {"folder": str(extractor.config.model), **manifest.model_dump(mode="json", include=fields)}
 
 
-def _redacted(text: str, extraction: Extraction, policy: Policy) -> Entry:
-    outcome: Redacted = redact(text, extraction.suspected, policy)
+def _redacted(
+    text: str, extraction: Extraction, policy: Policy, key: RedactionKey | None, types: list[str] | None
+) -> Entry:
+    try:
+        outcome = redact_verified(text, extraction.suspected, policy, key=key, types=types).redacted
+    except KeyRequired as error:
+        raise RequestError("key_required", "policy", f"the service has no key for {error.operator}") from None
+    except LeakError as error:
+        raise RequestError("leak", "text", str(error)) from None
     return {
         "text": outcome.text,
         "replacements": [{"type": r.span.type, "start": r.start, "end": r.end} for r in outcome.replacements],

@@ -11,10 +11,10 @@ import json
 import logging
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -25,6 +25,7 @@ from configs.reader import dump
 from configs.stage import file_hash
 from pii import codec, model_folder
 from pii.errors import RequestError
+from pii.redaction import LeakError
 from serving.engines.protocol import EngineError
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.rows import Row, read_jsonl, read_text
@@ -35,8 +36,12 @@ from serving.sinks import FileSink, Shard, Sink, StreamSink
 logger = logging.getLogger(__name__)
 
 Format = Literal["jsonl", "text"]
-Write = Callable[[Row, Extraction], str]
-"""The output of one row: for JSONL a line without its end, for plain text the block."""
+Write = Callable[[Row, Extraction, Counter[str]], str]
+"""The output of one row: for JSONL a line without its end, for plain text the block. It may add to the counts
+of the shard, and raises LeakError where the row must not be written."""
+
+Finish = Callable[[Mapping[str, int], Mapping[str, str]], None]
+"""Called when the result is there, with the job's counts and with what the job consisted of."""
 
 STANDARD = "-"
 
@@ -56,6 +61,8 @@ class Job:
         types: the types to look for; None for the default ones.
         config: the recipe with the command's own options applied.
         write: makes a row's output.
+        facts: what else the job consists of, by name.
+        finish: called at the end of a job from file to file.
     """
 
     name: str
@@ -65,6 +72,8 @@ class Job:
     types: tuple[str, ...] | None
     config: ServeConfig
     write: Write
+    facts: Mapping[str, str] = field(default_factory=dict)
+    finish: Finish | None = None
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -127,7 +136,8 @@ def _run(job: Job) -> int:
         source: BinaryIO = sys.stdin.buffer
         if job.source != STANDARD:
             source = stack.enter_context(Path(job.source).open("rb"))
-        sink = _sink(job, stack)
+        identity = _identity(job) if STANDARD not in (job.source, job.out) else {}
+        sink = _sink(job, stack, identity)
         extractor = stack.enter_context(Extractor.open(job.config.extractor))
         try:
             extractor.plan(job.types)
@@ -138,6 +148,8 @@ def _run(job: Job) -> int:
             logger.info("going on from line %d", sink.next_line)
         _process(job, source, sink, extractor)
         sink.finish()
+    if job.finish and identity:
+        job.finish(sink.counts, identity)
     if job.out != STANDARD and not sink.counts["bad_rows"]:
         # An empty list, or one of an earlier job, which would speak of rows that are good now.
         _bad_rows(job).unlink(missing_ok=True)
@@ -160,12 +172,12 @@ def _check_paths(job: Job) -> None:
         raise UserError(f"{out}: is the input; name another file")
 
 
-def _sink(job: Job, stack: ExitStack) -> Sink:
+def _sink(job: Job, stack: ExitStack, identity: Mapping[str, str]) -> Sink:
     if job.out == STANDARD:
         return StreamSink(sys.stdout.buffer, sys.stderr.buffer)
     out = Path(job.out)
     if job.source != STANDARD:
-        sink = FileSink(out, _bad_rows(job), _identity(job))
+        sink = FileSink(out, _bad_rows(job), identity)
         stack.callback(sink.close)
         return sink
     # What came through a pipe cannot be read again: the result appears whole at the end, or not at all.
@@ -187,6 +199,7 @@ def _identity(job: Job) -> dict[str, str]:
         "types": ",".join(job.types) if job.types else "default",
         "recipe": dump(job.config.model_copy(update={"http": HttpSettings()})),
         "answer format": codec.fingerprint(),
+        **job.facts,
     }
     if extractor.detectors != "patterns" and extractor.model is not None:
         model_folder.read_manifest(extractor.model)
@@ -242,9 +255,15 @@ def _enter(shard: Shard, row: Row, extraction: Extraction | None, job: Job) -> N
     """Put one row's outcome into a shard."""
     shard.end, shard.next_line = row.end, row.next_line
     reason = f"failed: {extraction.failure}" if extraction and extraction.failure else row.reason
+    written: str | None = None
     if extraction is not None and not extraction.failure:
+        try:
+            written = job.write(row, extraction, shard.counts)
+        except LeakError:
+            reason = "leak"
+    if extraction is not None and written is not None:
         line_end = "\n" if job.format == "jsonl" else ""
-        shard.output += (job.write(row, extraction) + line_end).encode("utf-8")
+        shard.output += (written + line_end).encode("utf-8")
         shard.counts["rows"] += 1
         shard.counts["truncated_parts"] += len(extraction.truncated)
         shard.counts.update(span.type for span in extraction.spans)

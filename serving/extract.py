@@ -8,13 +8,14 @@ Nothing else of a line changes.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 from serving import batch
 from serving.extractor import Extraction
 from serving.rows import Row, splice
 
 
-def with_entities(row: Row, extraction: Extraction) -> str:
+def with_entities(row: Row, extraction: Extraction, _: Counter[str]) -> str:
     """The row's line with its entities, and the parts where the model's answer did not fit, if any."""
     assert row.text is not None
     values: dict[str, object] = {"entities": [span.as_entity(row.text) for span in extraction.spans]}

@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from pii.redaction import Policy
+from pii.redaction import Policy, load_policy, shipped_policies
 from pii.taxonomy import shipped
 from serving.extractor import Detectors
 from serving.problems import Problem
@@ -37,9 +37,14 @@ class ExtractRequest(BaseModel):
 
 
 def _read_policy(value: Any) -> Policy | None:
-    """A request's own policy. Raises Problem 422, which pydantic lets through, with the place in it."""
+    """A request's own policy, or a shipped one by its name; never a path.
+
+    Raises Problem 422, which pydantic lets through, with the place in it.
+    """
     if value is None:
         return None
+    if isinstance(value, str) and value in shipped_policies():
+        return load_policy(value)
     try:
         # A recipe's strictness is that of JSON: lists for tuples, strings for paths.
         return Policy.model_validate_json(json.dumps(value))

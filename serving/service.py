@@ -105,7 +105,9 @@ class Service:
     ) -> Entry:
         try:
             checked = self.extractor.check_text(text)
-            return entry(await self.extractor.extract(checked, asked.types, asked.detectors), checked, asked)
+            extraction = await self.extractor.extract(checked, asked.types, asked.detectors)
+            # Redaction reads the text once more: off the event loop, which other requests wait for.
+            return await asyncio.to_thread(entry, extraction, checked, asked)
         except RequestError as error:
             raise Problem.of(error, place) from None
         except EngineError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pii.redaction import Policy
+from pathlib import Path
+
 from pydantic import Field
 
 from configs.reader import StrictConfig
+from pii.redaction import Policy
 from serving.extractor import ExtractorConfig
 
 
@@ -33,6 +35,8 @@ class ServeConfig(StrictConfig):
     """How texts are read."""
     redaction: Policy = Policy()
     """What `/redact` and ``pii redact`` put in place of an entity."""
+    redaction_key_file: Path | None = None
+    """File with the key of operators that need one; null: the variable ``PII_REDACTION_KEY``, if set."""
     http: HttpSettings = HttpSettings()
     """The service."""
     shard_rows: int = Field(default=1000, gt=0)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -373,9 +374,9 @@ def test_finished_shards_are_not_done_again(tmp_path: Path, monkeypatch: pytest.
 
     with_entities = extract.with_entities
 
-    def noted(row: Row, extraction: Any) -> str:
+    def noted(row: Row, extraction: Any, counts: Counter[str]) -> str:
         lines.append(row.line)
-        return with_entities(row, extraction)
+        return with_entities(row, extraction, counts)
 
     entry = json.loads((tmp_path / "out.jsonl.job" / JOURNAL).read_bytes().splitlines()[-1])
     monkeypatch.setattr(extract, "with_entities", noted)

@@ -244,7 +244,7 @@ def test_a_defect_of_ours_shows_places_and_no_values(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from serving import extract\n"
-        "def fail(row, _): raise LookupError(row.text)\n"
+        "def fail(row, *_): raise LookupError(row.text)\n"
         "extract.with_entities = fail\n"
         f"sys.exit(extract.main([{str(source)!r}, '--detectors', 'patterns']))\n"
     )

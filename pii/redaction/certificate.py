@@ -81,10 +81,14 @@ def verify_certificate(content: str, key: RedactionKey) -> Certificate:
 
 
 class Tally:
-    """Counts for a certificate: `add` each verified row; `counts` of other workers may be added."""
+    """Counts for a certificate: `add` each verified row.
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+    Args:
+        counts: what was counted before, or elsewhere; a job keeps these with its shards.
+    """
+
+    def __init__(self, counts: Mapping[str, int] | None = None) -> None:
+        self.counts: Counter[str] = Counter(counts or {})
 
     def add(self, verified: Verified) -> None:
         """Count one row."""

@@ -27,6 +27,7 @@ class KeyRequired(UserError):
     """An operator of the policy needs a key, and none was given."""
 
     def __init__(self, operator: str) -> None:
+        self.operator = operator
         super().__init__(f"the operator {operator} needs a key: name a key file or set {ENVIRONMENT}")
 
 

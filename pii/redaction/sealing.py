@@ -15,6 +15,7 @@ import base64
 import binascii
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -79,7 +80,14 @@ class Restored:
     refused: tuple[tuple[int, int], ...] = ()
 
 
-def restore(text: str, key: RedactionKey, tenant: str = "", *, tolerant: bool = False) -> Restored:
+def restore(
+    text: str,
+    key: RedactionKey,
+    tenant: str = "",
+    *,
+    tolerant: bool = False,
+    written_as: Callable[[str], str] = str,
+) -> Restored:
     """Open every token of this key, once and from left to right; all else stays byte for byte.
 
     What only looks like a token stays: it does not carry the key's identifier. Values are not searched for
@@ -90,6 +98,7 @@ def restore(text: str, key: RedactionKey, tenant: str = "", *, tolerant: bool = 
         key: the key that it was redacted with.
         tenant: the policy's tenant.
         tolerant: leave tokens that do not open and report them, instead of raising.
+        written_as: how a value is written where its token stands, such as escaped for JSON.
 
     Raises:
         DataError: a token carries the key's identifier and does not open; the message has its offsets.
@@ -107,7 +116,7 @@ def restore(text: str, key: RedactionKey, tenant: str = "", *, tolerant: bool = 
         if value is None:
             refused.append(token.span())
             continue
-        pieces += [text[copied : token.start()], value]
+        pieces += [text[copied : token.start()], written_as(value)]
         copied = token.end()
         num_restored += 1
     if refused and not tolerant:

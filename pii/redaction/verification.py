@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pii.errors import DataError
-from pii.folding import compare, scan
+from pii.folding import comparable, compare, scan
 from pii.patterns import find
 from pii.redaction.identity import identity
 from pii.redaction.keys import RedactionKey
@@ -101,19 +101,20 @@ def verify(
     """
     policy = policy or default_policy()
     places = _Places(redacted)
-    hidden = [s for s in disjoint(spans) if policy.operator(s).operator not in SHOWN]
-    kept = {(s.type, identity(s.type, s.value(original_text))) for s in disjoint(spans)} - {
-        (s.type, identity(s.type, s.value(original_text))) for s in hidden
-    }
+    apart = disjoint(spans)
+    hidden = [s for s in apart if policy.operator(s).operator not in SHOWN]
     leaks = [*_unchanged(original_text, redacted), *_again(original_text, hidden, redacted.text, places)]
     for match in find(redacted.text, types):
         found = match.span
-        shown = (found.type, identity(found.type, found.value(redacted.text))) in kept
-        if (
-            not places.touch(found.start, found.end)
-            and not shown
-            and policy.operator(found).operator != "keep"
-        ):
+        if places.touch(found.start, found.end) or policy.operator(found).operator == "keep":
+            continue
+        # Kept under a subtype's rule, and seen again without its subtype.
+        shown = (
+            identity(s.type, s.value(original_text))
+            for s in apart
+            if s not in hidden and s.type == found.type
+        )
+        if identity(found.type, found.value(redacted.text)) not in shown:
             leaks.append(Leak("pattern", found))
     return Leaks(tuple(_without_repeats(leaks)))
 
@@ -130,15 +131,18 @@ def _unchanged(original: str, redacted: Redacted) -> Iterator[Leak]:
 def _again(original: str, hidden: Iterable[Span], text: str, places: _Places) -> Iterator[Leak]:
     """Occurrences of hidden values outside the replacements."""
     plain = scan(text)
-    folded = compare(plain.text)
+    quick = comparable(plain.text)
     sought: dict[str, tuple[str, str]] = {}
     for span in hidden:
         value = span.value(original)
-        for form in (compare(scan(value).text).text, _number(identity(span.type, value))):
-            if form:
-                sought.setdefault(form, (span.type, value))
+        for form in (scan(value).text, _number(identity(span.type, value))):
+            # Most texts end here: the exact fold, with places, is for those that hold a value again.
+            if _worth_seeking(rough := comparable(form)) and rough in quick:
+                sought.setdefault(compare(form).text, (span.type, value))
+    folded = compare(plain.text) if sought else None
     for form, (type, value) in sought.items():
-        at = folded.text.find(form) if _worth_seeking(form) else -1
+        assert folded is not None
+        at = folded.text.find(form)
         while at >= 0:
             start, end = folded.original(at, at + len(form))
             start, end = plain.original(start, end)

@@ -1,0 +1,84 @@
+"""``pii restore``: open the sealed tokens of a redacted file.
+
+    pii restore clean.txt -o notes.txt --key-file key.txt
+    pii restore clean.jsonl -o rows.jsonl --key-file key.txt
+
+Everything but the tokens of this key keeps its bytes. In JSONL files values are written as JSON strings want.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from configs import command
+from configs.atomic import writing
+from configs.errors import UserError
+from pii.errors import DataError
+from pii.redaction.keys import ENVIRONMENT, RedactionKey
+from pii.redaction.sealing import Restored, restore
+
+logger = logging.getLogger(__name__)
+
+JSONL_ENDINGS = frozenset({".jsonl", ".ndjson"})
+
+
+def _in_json(value: str) -> str:
+    """A value as it stands between the quotes of a JSON string."""
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _lines(
+    source: Path, out: Path, key: RedactionKey, tenant: str, *, tolerant: bool
+) -> tuple[int, int, int]:
+    """Restore a file line by line; returns how many tokens were opened, foreign and refused."""
+    written_as = _in_json if source.suffix.lower() in JSONL_ENDINGS else str
+    restored = foreign = refused = 0
+    # Line feeds stay as they are, and bytes that are not UTF-8 go through unchanged.
+    with (
+        source.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines,
+        writing(out, "wb") as file,
+    ):
+        for number, line in enumerate(lines, 1):
+            try:
+                done: Restored = restore(line, key, tenant, tolerant=tolerant, written_as=written_as)
+            except DataError as error:
+                raise DataError(f"{source}:{number}: {error}") from None
+            file.write(done.text.encode("utf-8", "surrogateescape"))
+            restored += done.num_restored
+            foreign += done.num_foreign
+            refused += len(done.refused)
+    return restored, foreign, refused
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Restore a file; 0 done, 2 something to mend, 3 done and some tokens did not open."""
+    parser = command.parser("pii restore", "Open the tokens that the operator encrypt wrote.")
+    parser.add_argument("input", type=Path, metavar="IN", help="redacted text or JSONL file")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="the restored file")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help=f"the key (default: {ENVIRONMENT})")
+    parser.add_argument("--tenant", default="", help="tenant of the policy that sealed it")
+    parser.add_argument(
+        "--tolerant", action="store_true", help="leave tokens that do not open, and count them"
+    )
+    arguments = parser.parse_args(argv)
+
+    def body() -> int:
+        key = RedactionKey.find(arguments.key_file)
+        if key is None:
+            raise UserError(f"name a key file, or set {ENVIRONMENT}")
+        if not arguments.input.is_file():
+            raise UserError(f"{arguments.input}: no such file")
+        restored, foreign, refused = _lines(
+            arguments.input, arguments.out, key, arguments.tenant, tolerant=arguments.tolerant
+        )
+        logger.info("restored %d, foreign %d, refused %d", restored, foreign, refused)
+        return 3 if refused else 0
+
+    return command.run(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": ("serving.app", "answer POST /extract and /redact over HTTP"),
     "extract": ("serving.extract", "find entities in a JSONL file"),
     "redact": ("serving.redact", "remove entities from a JSONL or text file"),
+    "restore": ("pii.redaction.restoring", "open what was sealed in a redacted file"),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ from stdnum import iban, luhn
 from data_pipeline.values.chance import Weighted, digits, letters, number, pick
 from data_pipeline.values.reference import table
 from data_pipeline.values.registry import Draw, provides
+from pii.identifiers.wallets import base58check
 
 CARD = "BANK_CARD_NUMBER"
 ACCOUNT = "BANK_ACCOUNT_NUMBER"
@@ -98,19 +98,6 @@ def hk_account(draw: Draw) -> str:
     return (
         f"{pick(draw.rng, ('004', '012', '024', '016', '808'))}-{digits(draw.rng, 3)}-{digits(draw.rng, 6)}"
     )
-
-
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-
-
-def base58check(payload: bytes) -> str:
-    """Base58 with four bytes of double SHA-256. Source: https://en.bitcoin.it/wiki/Base58Check_encoding."""
-    whole = payload + hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:4]
-    value, out = int.from_bytes(whole, "big"), ""
-    while value:
-        value, remainder = divmod(value, 58)
-        out = _BASE58[remainder] + out
-    return "1" * (len(whole) - len(whole.lstrip(b"\0"))) + out
 
 
 @provides("wallet", "bitcoin", WALLET, any=2)

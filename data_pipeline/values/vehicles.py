@@ -7,6 +7,7 @@ import functools
 from data_pipeline.values.chance import digits, letters, number, pick
 from data_pipeline.values.reference import table, words
 from data_pipeline.values.registry import Draw, provides
+from pii.identifiers.vehicles import vin_check
 
 PLATE, VIN = "VEHICLE_PLATE_NUMBER", "VEHICLE_ID_NUMBER"
 # GA 36: letters I and O are never used.
@@ -97,17 +98,6 @@ def in_plate(draw: Draw) -> str:
 
 
 _VIN_CHARS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
-_VIN_VALUES = dict(
-    zip("ABCDEFGHJKLMNPRSTUVWXYZ", (*range(1, 9), *range(1, 6), 7, 9, *range(2, 10)), strict=True)
-)
-_VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-
-
-def vin_check(vin: str) -> str:
-    """The ninth character of a VIN: weighted sum modulo 11, X for ten (49 CFR 565.15, GB 16735)."""
-    values = (int(c) if c.isdigit() else _VIN_VALUES[c] for c in vin)
-    remainder = sum(v * w for v, w in zip(values, _VIN_WEIGHTS, strict=True)) % 11
-    return "X" if remainder == 10 else str(remainder)
 
 
 @provides("vin", "vin", VIN)

@@ -1,20 +1,22 @@
-"""``pii data matrix``: which share of each kind of value, in each of its surface forms, the recognisers find.
+"""``pii data matrix``: which share of each kind of value, in each surface form, the recognisers find.
 
 A *cell* is a kind of value of a closed type (`data_pipeline.values`) in one form (`data_pipeline.surface`, or
 ``bare``). Its values stand in a neutral carrier with what a reader needs to decide, and count as found where
-a match covers exactly the value with its type.
+a match covers exactly the value, with its type.
 
-| a value of                                      | stands behind            | because                             |
-|-------------------------------------------------|--------------------------|-------------------------------------|
-| `SELF_PROVING`                                  | nothing                  | checksum, prefix or shape say it    |
-| every other kind                                | a label word of its kind | digits alone are anybody's number   |
-| `SELF_PROVING`, dotted or broken, in `PROVED_WHOLE` only | a label word    | a broken value looks like two       |
+| a value                                             | stands behind a label | because                           |
+|-----------------------------------------------------|-----------------------|-----------------------------------|
+| of a kind in `SELF_PROVING`                         | no                    | checksum, prefix or shape say it  |
+| of such a kind, line-broken, not in `PROVED_WHOLE`  | yes                   | its parts look like two values    |
+| of any other kind                                   | yes                   | such characters are anybody's     |
 
-The label words are those of the templates (`data_pipeline/templates/labels.yaml`), in the text's language,
-without the ones that introduce several types (``ID``, ``账号``): these decide nothing.
+The label words are those of the templates (`data_pipeline/templates/labels.yaml`) in the language of the text,
+without the ones that introduce several types (``ID``, ``账号``, `_AMBIGUOUS`): these decide nothing.
 
-`HARD` names the forms that may destroy what proves a value; their cells are measured and held to nothing.
-Types left out: USERNAME (any string is one) and DATE_TIME (words of the language, not an identifier).
+Left out, since any string may be one: USERNAME, and the kinds in `_FREE`. Left out too: DATE_TIME, which is
+words of the language and no identifier.
+
+`HARD` names the forms that may destroy what proves a value: their cells are measured and held to nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ SELF_PROVING = frozenset(
 PROVED_WHOLE = frozenset(
     {*("cn_mobile", "cn_resident_id", "cn_card", "western_card", "vin", "imei", "cn_landline", "cn_plate")}
 )
-"""The self-proving kinds that a line break leaves provable: of fixed length or with a checksum over all of it."""
+"""Of these, the kinds whose fixed length or checksum proves them across a line break."""
 
 _CARRIERS: Mapping[str, tuple[str, ...]] = {
     "zh": ("请记一下{}，谢谢", "刚刚收到的是{}，麻烦核对", "（{}）", "{}"),
@@ -63,6 +65,9 @@ _CARRIERS: Mapping[str, tuple[str, ...]] = {
 }
 _COLON = {"zh": "：", "en": ": "}
 _LEFT_OUT = frozenset({"USERNAME", "DATE_TIME"})
+_AMBIGUOUS = frozenset({"code", "send it to", "registration number"})
+"""Label words that introduce one type in the templates and other things in the world."""
+_FREE = frozenset({"password", "payment_handle"})
 _POPULATION = 6000
 
 
@@ -82,9 +87,7 @@ class Cell:
     @property
     def labelled(self) -> bool:
         """Whether its values stand behind a label word."""
-        return self.kind not in SELF_PROVING or (
-            self.form == "line_broken" and self.kind not in PROVED_WHOLE
-        )
+        return self.kind not in SELF_PROVING or (self.form == "line_broken" and self.kind not in PROVED_WHOLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,12 @@ class Result:
 def _providers() -> Mapping[str, tuple[str, Provider]]:
     """Kind → its slot and provider, for closed types."""
     wanted = set(closed_types()) - _LEFT_OUT
-    return {p.kind: (slot, p) for slot in slots() for p in providers(slot) if p.type in wanted}
+    return {
+        p.kind: (slot, p)
+        for slot in slots()
+        for p in providers(slot)
+        if p.type in wanted and p.kind not in _FREE
+    }
 
 
 def cells() -> tuple[Cell, ...]:
@@ -150,22 +158,26 @@ def _types_of_words() -> Mapping[str, frozenset[str]]:
     return {word: frozenset(names) for word, names in types.items()}
 
 
+def _decides(word: str) -> bool:
+    return len(word) > 1 and len(_types_of_words()[word]) == 1 and word not in _AMBIGUOUS
+
+
 @functools.cache
 def _labels(kind: str, language: str) -> tuple[str, ...]:
-    """The label words of a kind that introduce its type and no other; of both languages where one has none."""
+    """Label words of a kind that introduce its type and no other; the other language's where one has none."""
     slot, _ = _providers()[kind]
     for words in (
         phrasebook().labels(language, kind, slot),
         phrasebook().labels("en", kind, slot),
         phrasebook().labels("zh", kind, slot),
     ):
-        if clear := tuple(w for w in words if len(w) > 1 and len(_types_of_words()[w.casefold()]) == 1):
+        if clear := tuple(w for w in words if _decides(w.casefold())):
             return clear
     raise AssertionError(f"no label word for {kind} decides its type")
 
 
 def samples(cell: Cell, count: int, seed: int) -> Iterator[tuple[str, int, int]]:
-    """Texts of the cell with the place of their value; fewer than `count` where values rarely suit the form."""
+    """Texts of the cell with their value's place; fewer than `count` where values rarely suit the form."""
     rng = Random(f"{seed}:{cell.kind}:{cell.form}")
     row = FORMS.get(cell.form)
     made = 0

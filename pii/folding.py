@@ -176,7 +176,8 @@ def scan(text: str) -> Folded:
     """Make width, digits, dashes and spaces plain and drop invisible characters; the rest stays.
 
     Five or more Chinese digits in a row or in groups (``一三八零零…``, ``一三八，零零一三，…``) are read as a
-    spelled-out number; shorter runs are words. The fold costs one pass in C and no table of offsets where nothing was dropped.
+    spelled-out number; shorter runs are words. The fold costs one pass in C, and no table of offsets where
+    nothing was dropped.
     """
     offsets: array[int] | range = range(len(text))
     if text.isascii():

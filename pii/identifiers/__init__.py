@@ -5,7 +5,7 @@
 A value may be written as people write it: full-width, grouped, with Chinese digits.
 """
 
-from pii.identifiers.checks import check
+from pii.identifiers.checks import check, closed_types
 from pii.identifiers.verdict import Verdict
 
-__all__ = ["Verdict", "check"]
+__all__ = ["Verdict", "check", "closed_types"]

@@ -11,12 +11,13 @@ from pii.identifiers import chinese, contact, dates, devices, finance, registers
 from pii.identifiers.verdict import IMPOSSIBLE, SHAPED, Verdict, compact, plain
 from pii.identifiers.wallets import wallet
 
-_US_SSN = re.compile(r"[0-9]{3}([- ])[0-9]{2}\1[0-9]{4}")
+_US_SSN = re.compile(r"[0-9]{3}([- ]?)[0-9]{2}\1[0-9]{4}")
 
 
 def _national(value: str) -> Verdict:
     """Identity numbers of China, Hong Kong, Macau, Taiwan and the registers of other countries."""
-    if _US_SSN.fullmatch(written := plain(value)):
+    shaped = _US_SSN.fullmatch(written := plain(value))
+    if shaped and (shaped[1] or ssn.is_valid(written)):
         return Verdict(None if ssn.is_valid(written) else False, "us_ssn")
     number = compact(value)
     for check_one in (chinese.resident_id, chinese.hong_kong_id, chinese.taiwan_id):
@@ -28,9 +29,18 @@ def _national(value: str) -> Verdict:
     return verdict
 
 
+# https://www.cms.gov/medicare/new-medicare-card: letters without S, L, O, I, B and Z.
+_MBI_LETTER, _MBI_ANY = "[AC-HJKMNP-RT-Y]", "[0-9AC-HJKMNP-RT-Y]"
+_MBI = re.compile(
+    f"[1-9]{_MBI_LETTER}{_MBI_ANY}[0-9]{_MBI_LETTER}{_MBI_ANY}[0-9]{_MBI_LETTER}{{2}}[0-9]{{2}}"
+)
+
+
 def _social_insurance(value: str) -> Verdict:
-    """The resident identity number in mainland China; SIN, NINO, NHS, NIR, AHV and others."""
+    """The resident identity number in mainland China; MBI, SIN, NINO, NHS, NIR, AHV and others."""
     number = compact(value)
+    if _MBI.fullmatch(number):
+        return Verdict(None, "us_mbi")
     chinese_number = chinese.resident_id(number, "cn_social_insurance")
     return chinese_number or registers.look_up(number, registers.SOCIAL_INSURANCE)
 
@@ -47,10 +57,16 @@ def _organisation(value: str) -> Verdict:
     return chinese.credit_code(number) or registers.look_up(number, registers.ORGANISATION)
 
 
+_ALIPAY = re.compile(r"2088[0-9]{12}")
+"""User numbers of Alipay, as its open platform gives them out."""
+
+
 def _payment(value: str) -> Verdict:
-    """Crypto wallets (Base58Check, Bech32, EIP-55), or the e-mail address, phone or name of an account."""
+    """Crypto wallets (Base58Check, Bech32, EIP-55), Alipay numbers; an account's e-mail, phone or name."""
     if verdict := wallet(plain(value)):
         return verdict
+    if _ALIPAY.fullmatch(compact(value)):
+        return Verdict(None, "alipay")
     for check_one in (contact.email, contact.phone, contact.username):
         if (verdict := check_one(value)) != IMPOSSIBLE:
             return Verdict(None, None)
@@ -93,6 +109,11 @@ CHECKS: dict[str, Callable[[str], Verdict]] = {
     "CREDENTIAL": secrets.credential,
 }
 """The closed types: those whose values have a form that code can judge."""
+
+
+def closed_types() -> tuple[str, ...]:
+    """The types whose values have a form that code can judge."""
+    return tuple(CHECKS)
 
 
 def check(type: str, value: str) -> Verdict:

@@ -12,6 +12,7 @@ counts (https://en.wikipedia.org/wiki/Telephone_numbers_in_China#Mobile_phones).
 
 _EXTENSION = re.compile(r"[ ,]*(?:ext\.?|extension|x|#|转|分机)[ :.]*[0-9]{1,6}$", re.IGNORECASE)
 _DIALLED = re.compile(r"[+0-9][0-9]{4,18}")
+_LANDLINE_EXTENSION = re.compile(r"(\(?0[1-9][0-9]{1,2}\)?[ -]?[0-9]{7,8})-[0-9]{1,5}$")
 _CN_LANDLINE = re.compile(r"0(?:10|2[0-9]|[3-9][0-9]{2})[2-9][0-9]{6,7}")
 _CN_SERVICE = re.compile(r"(?:\+?86)?(?:400|800)[0-9]{7}|(?:95|96|10|11|12)[0-9]{3,4}|1[12][0-9]|[0-9]{1,5}")
 _KINDS = {
@@ -30,7 +31,7 @@ def phone(value: str) -> Verdict:
     written = plain(value)
     if len(written) > 40:
         return IMPOSSIBLE
-    number = compact(_EXTENSION.sub("", written)).replace("/", "")
+    number = compact(_LANDLINE_EXTENSION.sub(r"\1", _EXTENSION.sub("", written))).replace("/", "")
     if not _DIALLED.fullmatch(number):
         return IMPOSSIBLE
     if CN_MOBILE.fullmatch(number):

@@ -24,7 +24,7 @@ _PASSPORTS = tuple(
         ("us_passport", r"[A-Z][0-9]{8}"),
     )
 )
-_ANY_PASSPORT = re.compile(r"(?=.*[0-9]{4})[A-Z0-9]{6,12}")
+_ANY_PASSPORT = re.compile(r"(?=.*[0-9]{4})[A-Z0-9]{6,12}|(?=.*[0-9])[A-Z][A-Z0-9]{8}")
 
 
 def passport(value: str) -> Verdict:

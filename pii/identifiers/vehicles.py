@@ -15,7 +15,7 @@ _CN_ORDINARY = re.compile(
 )
 _CN_NEW_ENERGY = re.compile(f"[{PLATE_PROVINCES}][A-HJ-NP-Z](?:[A-HJK][{_BODY}][0-9]{{4}}|[0-9]{{5}}[A-HJK])")
 _CN_POLICE = re.compile(f"WJ[{PLATE_PROVINCES}]?[0-9]{{4}}[0-9A-Z]|[A-Z]{{2}}[0-9]{{5}}")
-_ANY_PLATE = re.compile(r"(?=.*[0-9])[A-Z0-9粤]{2,9}[港澳]?")
+_ANY_PLATE = re.compile(r"(?=.*[0-9])(?=.*[A-Z粤])[A-Z0-9粤]{2,10}[港澳]?")
 
 
 def plate(value: str) -> Verdict:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from pii.folding import scan
 from pii.patterns.addresses import find_addresses
 from pii.patterns.emails import find_emails
 from pii.patterns.identities import IDENTITIES
@@ -15,6 +17,7 @@ from pii.patterns.match import Evidence, Match, resolve
 from pii.patterns.money import MONEY
 from pii.patterns.names import find_names
 from pii.patterns.phones import PHONES
+from pii.patterns.rewritten import find_rewritten, without_parts_of
 from pii.patterns.scanned import Candidate, Scanned
 from pii.patterns.shapes import Shape
 from pii.patterns.things import OPTIONAL, THINGS
@@ -24,7 +27,11 @@ from pii.taxonomy import shipped
 ALWAYS = (*PHONES, *IDENTITIES, *MONEY, *THINGS, *SECRETS)
 """Recognisers that always run: what one marks is not free for another, whether it is asked for or not."""
 
-_FINDERS = (find_emails, find_labelled, find_names, find_addresses)
+_HINTS = re.compile("|".join(sorted({re.escape(literal) for shape in ALWAYS for literal in shape.needs})))
+"""One search for what the recognisers that go by a literal need: nearly no text holds any of it."""
+
+_CLOSED = (find_emails, find_labelled)
+_OPEN = (find_names, find_addresses)
 
 CONTEXT_REACH = 16
 """How many characters before a value a context word may stand and still vouch for it."""
@@ -57,13 +64,26 @@ def find(text: str, types: Sequence[str] | None = None) -> list[Match]:
         checksum beats a label beats a bare shape; then a labelled one wins, the longer, the earlier.
     """
     wanted = frozenset(shipped().default_types if types is None else types)
-    scanned = Scanned(text)
-    candidates: list[Candidate] = []
-    for shape in (*ALWAYS, *(s for s in OPTIONAL if s.type in wanted)):
-        candidates.extend(_by_shape(scanned, shape))
-    for finder in _FINDERS:
+    scanned = Scanned(scan(text))
+    candidates = _read(scanned)
+    rewritten = list(find_rewritten(scanned, candidates, _read))
+    candidates = [*without_parts_of(rewritten, candidates), *rewritten]
+    for shape in OPTIONAL:
+        if shape.type in wanted:
+            candidates.extend(_by_shape(scanned, shape))
+    for finder in _OPEN:
         candidates.extend(finder(scanned))
     return [match for match in resolve(_matches(scanned, candidates)) if match.span.type in wanted]
+
+
+def _read(scanned: Scanned) -> list[Candidate]:
+    """What all recognisers of closed types find."""
+    hinted = _HINTS.search(scanned.text) is not None
+    shapes = [s for s in ALWAYS if (hinted if s.needs else scanned.dense if s.dense else scanned.islands)]
+    found = [candidate for shape in shapes for candidate in _by_shape(scanned, shape)]
+    for finder in _CLOSED:
+        found.extend(finder(scanned))
+    return found
 
 
 def _matches(scanned: Scanned, candidates: Iterable[Candidate]) -> Iterator[Match]:
@@ -76,7 +96,7 @@ def _matches(scanned: Scanned, candidates: Iterable[Candidate]) -> Iterator[Matc
 def _by_shape(scanned: Scanned, shape: Shape) -> Iterator[Candidate]:
     text = scanned.text
     group = "value" if "value" in shape.pattern.groupindex else 0
-    regions = scanned.islands
+    regions = scanned.dense if shape.dense else scanned.islands
     if shape.needs:
         regions = [(0, len(text))] if any(literal in text for literal in shape.needs) else []
     search = shape.pattern.search

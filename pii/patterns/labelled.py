@@ -9,12 +9,12 @@ from typing import Literal
 from pii.identifiers import Verdict, check
 from pii.identifiers.contact import is_hotline
 from pii.patterns.fields import FIELDS, Field
-from pii.patterns.labels import Label, not_values
+from pii.patterns.labels import Label, is_label, not_values
 from pii.patterns.scanned import Candidate, Scanned
 
 # Between a label and its value: at most a bracketed remark, some filler words and marks. Bounded.
 _FILLER = (
-    r"#(?=[ 0-9])|[:=|>*`\"'“”‘’「」『』【】\[{、]|\((?!\+?[0-9]{2,4}\))|->|→|--?(?=[ \d])"
+    r"#(?=[ :0-9])|[:=|>*`\"'“”‘’「」『』【】\[{、]|\((?!\+?[0-9]{2,4}\))|->|→|--?(?=[ \d])"
     r"|是|为|叫|改[为成]|变更为|更新为|号码?|账号|帐号|码|地址"
     r"|(?:id|no|num|number|is|was|are|at|of|to|now|here|on|set|in|ending)(?![a-z])\.?"
 )
@@ -48,7 +48,7 @@ def _is_secret(value: str, connector: Connector, chinese: bool) -> bool:
 
 def _is_account_name(value: str, connector: Connector) -> bool:
     """A user name that is a plain word needs a colon; with a digit or mark inside, a verb is enough."""
-    if value.lower() in not_values() or value.isdigit():
+    if value.lower() in not_values() or value.isdigit() or is_label(value):
         return False
     return connector == "assigns" or (connector == "says" and not value.isalpha())
 
@@ -62,6 +62,9 @@ def _plausible(field: Field, value: str, connector: Connector, chinese: bool) ->
     if field.type == "USERNAME":
         return _is_account_name(value, connector)
     if field.type == "WECHAT_ID":
+        # The next column of a table: wechat, office_phone.
+        if is_label(value):
+            return False
         return connector == "assigns" or not value.isalpha()
     if field.rule == "bic_after_label":
         return connector != "none" and check(field.type, value).subtype == "bic"

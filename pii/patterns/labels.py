@@ -65,6 +65,11 @@ def table() -> Mapping[str, tuple[str, ...]]:
     return {word: tuple(types) for word, types in words.items()}
 
 
+def is_label(word: str) -> bool:
+    """Whether a word announces values itself, as a heading or a name of a field does."""
+    return _spaced(word.lower()) in table()
+
+
 Trie: TypeAlias = "dict[str, Trie]"
 """Character → what may follow it; the empty key says that a word may end here."""
 
@@ -157,7 +162,12 @@ class Labels:
     def __init__(self, lower: str) -> None:
         known = table()
         found = (Label(*match.span(), known[match[0]]) for match in _occurrences(_spaced(lower)))
-        self.all: list[Label] = sorted(found, key=lambda label: (label.end, label.start))
+        # Where two end together (支付宝uid, uid) the longer one is meant.
+        longest: dict[int, Label] = {}
+        for label in found:
+            if label.end not in longest or label.start < longest[label.end].start:
+                longest[label.end] = label
+        self.all: list[Label] = [longest[end] for end in sorted(longest)]
         self._ends = [label.end for label in self.all]
         self._lower = lower
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pii.identifiers import Verdict, check
+from pii.identifiers.chinese import resident_id
+from pii.identifiers.verdict import compact
 from pii.patterns.shapes import ALNUM, END, GAP, shape, starts
 
 _USUAL_LENGTHS = {
@@ -12,6 +14,7 @@ _USUAL_LENGTHS = {
     "amex": (15,),
     "discover": (16,),
     "jcb": (16,),
+    "diners": (14,),
 }
 
 
@@ -27,6 +30,12 @@ def _masked(value: str) -> Verdict:
     return Verdict(None if value.count("*") >= 4 else False)
 
 
+def _uscc(value: str) -> Verdict:
+    """A credit code's one check character is a weaker proof than a resident id's date and check digit."""
+    resident = resident_id(compact(value))
+    return Verdict(False) if resident and resident.valid else check(_ORGANISATION, value)
+
+
 _ORGANISATION = "ORG_REGISTRATION_NUMBER"
 _USCC_CHAR = "[0-9A-HJ-NPQRTUWXY]"
 
@@ -37,6 +46,7 @@ MONEY = (
         starts("[2-689]") + rf"(?:{GAP}[0-9]){{12,18}}{END}",
         "checksum",
         judge=_card,
+        dense=True,
     ),
     shape(
         "masked_card",
@@ -71,10 +81,21 @@ MONEY = (
     shape(
         "uscc",
         _ORGANISATION,
-        starts("[0-9ANY]") + rf"{_USCC_CHAR}(?:[ -]?[0-9]){{6}}(?:[ -]?{_USCC_CHAR}){{10}}{END}",
+        starts("[0-9ANY]")
+        + rf"(?=[0-9 -]{{0,24}}[A-Za-z]){_USCC_CHAR}(?:[ -]?[0-9]){{6}}(?:[ -]?{_USCC_CHAR}){{10}}{END}",
         "checksum",
         strong=True,
         ignore_case=True,
+        dense=True,
+    ),
+    shape(
+        "uscc_of_digits",
+        _ORGANISATION,
+        # One check character is a weak proof for eighteen digits that a label calls something else.
+        starts("[0-9]") + rf"(?:[ -]?[0-9]){{17}}{END}",
+        "checksum",
+        judge=_uscc,
+        dense=True,
     ),
     shape("lei", _ORGANISATION, starts("[0-9A-Z]") + "[0-9A-Z]{17}[0-9]{2}" + END, "checksum", strong=True),
 )

@@ -51,6 +51,7 @@ PHONES = (
         + rf"(?:(?<=\+)86{GAP}1|(?<=\()\+?86\){GAP}1|(?<=0)086{GAP}1|(?<=8)6{GAP}1|(?<=1))"
         + rf"[3-9](?:{GAP}[0-9]){{9}}{END}",
         judge=_mobile,
+        dense=True,
     ),
     shape(
         "cn_landline",
@@ -62,15 +63,17 @@ PHONES = (
         + _EXTENSION
         + END,
         judge=_personal,
+        dense=True,
     ),
     shape(
         "international",
         "PHONE_NUMBER",
-        rf"\+(?<![{_TOKEN}]\+)[1-9][0-9]{{0,2}}(?:[ .-]{{0,2}}\(?[0-9]{{1,5}}\)?){{2,6}}"
+        rf"\+(?<![{_TOKEN}]\+)[1-9][0-9]{{0,2}}(?:[ .-]{{0,2}}(?:\([0-9]{{1,5}}\)|[0-9]{{1,5}})){{2,6}}"
         + _EXTENSION
         + rf"(?![{ALNUM}])",
         judge=_with_country_code,
         narrow=True,
+        dense=True,
     ),
     shape(
         "north_american",
@@ -83,6 +86,7 @@ PHONES = (
         + _EXTENSION
         + END,
         judge=_personal,
+        dense=True,
     ),
     shape(
         "masked_mobile",

@@ -83,8 +83,20 @@ THINGS = (
         + rf"(?:[A-HJ-NP-Z0-9]{{1,2}}|[警学挂港澳试超领])(?![{ALNUM}])",
         judge=_plate,
     ),
-    shape("vin", "VEHICLE_ID_NUMBER", starts("[A-HJ-NPR-Z1-9]") + "[A-HJ-NPR-Z0-9]{16}" + END, "checksum"),
-    shape("imei", "DEVICE_ID", starts("[0-9]") + "[0-9](?:[ /-]?[0-9]){13}" + END, "checksum", judge=_imei),
+    shape(
+        "vin",
+        "VEHICLE_ID_NUMBER",
+        starts("[A-HJ-NPR-Z1-9]") + "(?=[0-9]{0,16}[A-Z])[A-HJ-NPR-Z0-9]{16}" + END,
+        "checksum",
+    ),
+    shape(
+        "imei",
+        "DEVICE_ID",
+        starts("[0-9]") + "[0-9](?:[ /-]?[0-9]){13}" + END,
+        "checksum",
+        judge=_imei,
+        dense=True,
+    ),
     shape(
         "mac",
         "DEVICE_ID",

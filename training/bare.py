@@ -76,9 +76,19 @@ def make_config(architecture: Architecture, *, vocab_size: int, context_tokens: 
 
 
 def make_model(
-    architecture: Architecture, tokenizer: PreTrainedTokenizerBase, *, context_tokens: int, seed: int
+    architecture: Architecture,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    context_tokens: int,
+    seed: int,
+    induction: bool = False,
 ) -> PreTrainedModel:
-    """A randomly initialised ``Qwen2ForCausalLM`` for a tokenizer; the same seed gives the same weights."""
+    """A randomly initialised ``Qwen2ForCausalLM`` for a tokenizer; the same seed gives the same weights.
+
+    With `induction` the first two layers begin with heads that copy (`training.induction`).
+
+    Raises ConfigError: the architecture has no room for these heads.
+    """
     import torch
     from transformers import Qwen2ForCausalLM
 
@@ -86,7 +96,12 @@ def make_model(
     config.pad_token_id, config.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Qwen2ForCausalLM(config)
+        model = Qwen2ForCausalLM(config)
+    if induction:
+        from training.induction import install
+
+        install(model, seed=seed)
+    return model
 
 
 def write_untrained(

@@ -96,7 +96,11 @@ def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device
     if base is None:
         assert isinstance(recipe.base, BareBase)
         return make_model(
-            recipe.base.architecture, tokenizer, context_tokens=recipe.context_tokens, seed=recipe.seed
+            recipe.base.architecture,
+            tokenizer,
+            context_tokens=recipe.context_tokens,
+            seed=recipe.seed,
+            induction=recipe.base.induction,
         )
     # Weights that are trained stay in float32 and are rounded for the products alone; frozen ones need not.
     # PiSSA changes the base, which has to be undone exactly.

@@ -26,7 +26,6 @@ from pii import codec
 from training import device
 from training.bare import make_model
 from training.endless import Stream, initialise, make_pool
-from training.induction import install
 from training.learner import Learner
 from training.lessons import Lessons
 from training.pretrain_recipe import BaseRecipe
@@ -57,10 +56,12 @@ class PretrainRun:
         self._where = device.choose(recipe.precision)
         self.tokenizer = _tokenizer(recipe, folder / TOKENIZER)
         model: Any = make_model(
-            recipe.architecture, self.tokenizer, context_tokens=recipe.context_tokens, seed=recipe.seed
+            recipe.architecture,
+            self.tokenizer,
+            context_tokens=recipe.context_tokens,
+            seed=recipe.seed,
+            induction=recipe.induction,
         )
-        if recipe.induction:
-            install(model, seed=recipe.seed)
         self.learner = Learner(model, recipe.rates, self._where)
         self.progress = Progress(device=str(self._where))
         if (folder / STATE).is_file():

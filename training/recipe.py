@@ -38,6 +38,9 @@ class BareBase(StrictConfig):
     """A base made from nothing: random weights and a tokenizer trained on the training texts."""
 
     architecture: Architecture = Architecture()
+    """The sizes."""
+    induction: bool = False
+    """Begin with heads that copy (`training.induction`), found by random weights after millions of tokens."""
 
 
 class LoraRecipe(StrictConfig):

@@ -4,13 +4,13 @@ A *cell* is a kind of value of a closed type (`data_pipeline.values`) in one for
 ``bare``). Its values stand in a neutral carrier with what a reader needs to decide, and count as found where
 a match covers exactly the value, with its type.
 
-| a value                                             | stands behind a label | because                           |
-|-----------------------------------------------------|-----------------------|-----------------------------------|
-| of a kind in `SELF_PROVING`                         | no                    | checksum, prefix or shape say it  |
-| of such a kind, line-broken, not in `PROVED_WHOLE`  | yes                   | its parts look like two values    |
-| of any other kind                                   | yes                   | such characters are anybody's     |
+| a value                                    | behind a label | because                          |
+|--------------------------------------------|----------------|----------------------------------|
+| of a kind in `SELF_PROVING`                | no             | checksum, prefix or shape say it |
+| of these, line-broken, not `PROVED_WHOLE`  | yes            | its parts look like two values   |
+| of any other kind                          | yes            | such characters are anybody's    |
 
-The label words are those of the templates (`data_pipeline/templates/labels.yaml`) in the language of the text,
+The label words are those of the templates (`data_pipeline/templates/labels.yaml`) in the text's language,
 without the ones that introduce several types (``ID``, ``账号``, `_AMBIGUOUS`): these decide nothing.
 
 Left out, since any string may be one: USERNAME, and the kinds in `_FREE`. Left out too: DATE_TIME, which is

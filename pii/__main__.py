@@ -10,6 +10,10 @@ import sys
 COMMANDS = {
     "data": ("data_pipeline.build", "merge, synthesise, mix and render training examples"),
     "bench data": ("data_pipeline.bench", "measure how long a data set takes, and where the time goes"),
+    "data matrix": (
+        "data_pipeline.matrix",
+        "measure what the recognisers find of each kind of value in each form",
+    ),
     "data inspect": ("data_pipeline.highlight", "show labelled documents with their spans marked"),
     "base": ("training.pretrain", "make the embedded base model from nothing"),
     "train": ("training.sft", "fine-tune a model on the examples"),

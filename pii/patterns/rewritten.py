@@ -20,7 +20,11 @@ _CONTEXT = 48
 """Characters kept on either side: longer than a label and its value's halves."""
 
 _HAN = "〇零一二三四五六七八九十年月"
-_BREAK = re.compile(rf"(?<=[0-9A-Za-z@.:_()+·,/ {_HAN}-])\r?\n {{0,4}}(?=[0-9A-Za-z@.:_()+·,/ {_HAN}日-])")
+# No value goes on in a date: that is how the next line of a log begins.
+_BREAK = re.compile(
+    rf"(?<=[0-9A-Za-z@.:_()+·,/ {_HAN}-])\r?\n {{0,4}}(?=[0-9A-Za-z@.:_()+·,/ {_HAN}日-])"
+    r"(?!(?:19|20)[0-9]{2}[-/.][0-9]{2}[-/.][0-9]{2})"
+)
 _HINT = re.compile(rf"[0-9@{_HAN}]")
 _SPREAD = re.compile(
     r"[0-9](?<![0-9A-Za-z][0-9])(?<![0-9][ .-][0-9])(?=([ .-]))(?:\1[0-9]){3,18}(?:\1[Xx])?(?!\1?[0-9A-Za-z])"

@@ -112,6 +112,9 @@ def _split(name: str, split: Mapping[str, Any]) -> list[str]:
     lines += ["### Leakage", "", *_leakage(split["systems"]), ""]
     lines += ["### False alarms", "", *_alarms(split["systems"]), ""]
     lines += [f"### Errors ({system})", "", *_errors(part), ""]
+    if split["scores"]:
+        lines += ["### Operating points (merged)", "", *_points(split["scores"]), ""]
+        lines += ["### Reliability of scores", "", *_reliability(split["scores"]["calibration"]), ""]
     if split["answers"]["num_answers"]:
         lines += ["### Answers of the model", "", *_answers(split["answers"]), ""]
     return lines
@@ -192,6 +195,33 @@ def _errors(part: Mapping[str, Any]) -> list[str]:
     )
     rows = [[c["gold"] or "(nothing)", c["predicted"] or "(nothing)", c["count"]] for c in confused[:20]]
     return [*kinds, "", "The most frequent confusions:", "", *table(["gold", "predicted", "spans"], rows)]
+
+
+def _points(scores: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            name,
+            f"{point['threshold']:.2f}",
+            *(percent(point[rate]) for rate in ("precision", "recall", "f1", "leaked_characters")),
+            plain(point["alarms_per_1000_characters"]),
+            percent(point["free_documents_with_alarm"]),
+        ]
+        for name, point in scores["operating_points"].items()
+    ]
+    head = ["operating point", "threshold", "precision", "recall", "strict F1", "leaked chars, redacted"]
+    return table([*head, "alarms / 1,000 chars", "PII-free docs with an alarm"], rows)
+
+
+def _reliability(calibration: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [f"{row['low']:.1f} to {row['high']:.1f}", row["count"], f"{row['mean_score']:.3f}",
+         f"{row['share_right']:.3f}"]
+        for row in calibration["reliability"]
+    ]  # fmt: skip
+    ece = calibration["ece"]
+    told = "–" if ece is None else f"{ece:.4f}"
+    lines = table(["score", "candidates", "mean score", "share right"], rows)
+    return [*lines, "", f"Expected calibration error over {calibration['num_spans']:,} candidates: {told}."]
 
 
 def _answers(answers: Mapping[str, Any]) -> list[str]:

@@ -62,6 +62,7 @@ class Prediction:
         split: which set of the evaluation the document is of.
         row: its number in the gold set.
         spans: system → spans; a system that did not run is absent.
+        candidates: whatever either detector marked, with its score; empty where there are no scores.
         truncated: ranges of the text that no answer covers.
         num_windows: model calls, before splitting.
         num_ungrounded: values that the model wrote and that stand nowhere in the text.
@@ -71,6 +72,7 @@ class Prediction:
     split: str
     row: int
     spans: Mapping[str, tuple[Span, ...]]
+    candidates: tuple[Span, ...] = ()
     truncated: tuple[tuple[int, int], ...] = ()
     num_windows: int = 0
     num_ungrounded: int = 0
@@ -82,6 +84,7 @@ class Prediction:
             "split": self.split,
             "row": self.row,
             "spans": {name: [_span_row(span) for span in spans] for name, spans in self.spans.items()},
+            "candidates": [_span_row(span) for span in self.candidates],
             "truncated": [list(place) for place in self.truncated],
             "num_windows": self.num_windows,
             "num_ungrounded": self.num_ungrounded,
@@ -95,6 +98,7 @@ class Prediction:
             split=row["split"],
             row=row["row"],
             spans={name: tuple(map(_span, spans)) for name, spans in row["spans"].items()},
+            candidates=tuple(map(_span, row["candidates"])),
             truncated=tuple((start, end) for start, end in row["truncated"]),
             num_windows=row["num_windows"],
             num_ungrounded=row["num_ungrounded"],
@@ -134,6 +138,7 @@ def from_extraction(split: str, row: int, extraction: Extraction, detectors: Det
         split=split,
         row=row,
         spans={name: every[name] for name in systems_of(detectors)},
+        candidates=() if extraction.threshold is None else tuple(c.span for c in extraction.candidates),
         truncated=extraction.truncated,
         num_windows=extraction.num_windows,
         num_ungrounded=extraction.num_ungrounded,
@@ -152,9 +157,9 @@ def askable(types: tuple[str, ...] | None, detector: Detector, detectors: Detect
     return [name for name in types if name in known]
 
 
-def predict(
-    detector: Detector, split: str, documents: Sequence[GoldDocument], detectors: Detectors
-) -> Iterator[Prediction]:
+def extractions(
+    detector: Detector, documents: Sequence[GoldDocument], detectors: Detectors
+) -> Iterator[tuple[GoldDocument, Extraction]]:
     """Ask the detector for every document; the order is not that of the file.
 
     Documents that were labelled for the same types share a pass.
@@ -165,12 +170,19 @@ def predict(
     for types, group in groups.items():
         asked = askable(types, detector, detectors)
         if asked == []:
-            extractions = iter([Extraction()] * len(group))
+            found = iter([Extraction()] * len(group))
         else:
             texts = (entry.document.text for entry in group)
-            extractions = detector.extract_all(texts, types=asked, detectors=detectors)
-        for entry, extraction in zip(group, extractions, strict=True):
-            yield from_extraction(split, entry.row, extraction, detectors)
+            found = detector.extract_all(texts, types=asked, detectors=detectors)
+        yield from zip(group, found, strict=True)
+
+
+def predict(
+    detector: Detector, split: str, documents: Sequence[GoldDocument], detectors: Detectors
+) -> Iterator[Prediction]:
+    """What the detector says of every document; see `extractions`."""
+    for entry, extraction in extractions(detector, documents, detectors):
+        yield from_extraction(split, entry.row, extraction, detectors)
 
 
 def key(parts: Mapping[str, Any]) -> str:

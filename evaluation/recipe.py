@@ -35,6 +35,19 @@ class ThresholdConfig(StrictConfig):
     """Greatest value; null: no upper bound."""
 
 
+class CalibrationConfig(StrictConfig):
+    """The documents that scores and operating points are learned from; never those that are measured."""
+
+    file: Path
+    """JSONL of documents, as `pii data` writes ``validation.jsonl``; with a `card` any labelled file."""
+    card: str | None = None
+    """See `SplitConfig.card`."""
+    max_documents: int | None = Field(default=400, ge=1)
+    """Most documents, taken evenly over sources and languages; null: all."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Time after which no further document is asked for, in minutes; null: no limit."""
+
+
 class EvalConfig(StrictConfig):
     """Everything that `pii eval` needs to know."""
 
@@ -51,6 +64,9 @@ class EvalConfig(StrictConfig):
     """Draws the sample and the resamples of the intervals."""
     extractor: ExtractorConfig
     """The very extractor that serves: model, engine, detectors."""
+    calibration: CalibrationConfig | None = None
+    """Where scores are learned from before the model is measured, if its folder has none from here; null: the
+    folder is measured as it is."""
     iou_thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5, 0.75)
     """Overlaps, as intersection over union, from which a span of the right type counts as found."""
     num_resamples: int = Field(default=1000, ge=0)

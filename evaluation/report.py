@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
-from evaluation import crosscheck, provenance, scoring
+from evaluation import crosscheck, operating, provenance, scoring
 from evaluation.gold import GoldDocument, GoldSet
 from evaluation.metrics import Case
+from evaluation.operating import Marked
 from evaluation.predictions import Kept, Prediction
 from evaluation.recipe import EvalConfig, ThresholdConfig
 from pii.taxonomy import Taxonomy
@@ -52,7 +53,7 @@ def build(
         "model": dict(model) if model else None,
         "detectors": config.extractor.detectors,
         "absent_splits": list(absent),
-        "splits": {split.name: _split(config, taxonomy, split, kept) for split in splits},
+        "splits": {split.name: _split(config, taxonomy, split, kept, model) for split in splits},
     }
     report["gaps"] = gaps(report)
     report["thresholds"] = [judge(report, threshold) for threshold in config.thresholds]
@@ -60,7 +61,9 @@ def build(
     return report
 
 
-def _split(config: EvalConfig, taxonomy: Taxonomy, split: Split, kept: Kept) -> dict[str, Any]:
+def _split(
+    config: EvalConfig, taxonomy: Taxonomy, split: Split, kept: Kept, model: Mapping[str, Any] | None
+) -> dict[str, Any]:
     answered = kept.of(split.name)
     documents = [entry.document for entry in split.sampled if entry.row in answered]
     return {
@@ -79,7 +82,27 @@ def _split(config: EvalConfig, taxonomy: Taxonomy, split: Split, kept: Kept) -> 
             system: _system(config, taxonomy, cases_of(split, answered, system), known)
             for system, known in kept.facts["types"].items()
         },
+        "scores": _scores(config, taxonomy, split, answered, model),
     }
+
+
+def _scores(
+    config: EvalConfig,
+    taxonomy: Taxonomy,
+    split: Split,
+    answered: Mapping[int, Prediction],
+    model: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
+    """Calibration and operating points; None where the model has no scores."""
+    thresholds = ((model or {}).get("calibration") or {}).get("operating_points")
+    if not thresholds or config.extractor.detectors != "merged":
+        return None
+    documents = [
+        Marked(entry.document, said.candidates, said.spans["patterns"])
+        for entry in split.sampled
+        if (said := answered.get(entry.row))
+    ]
+    return operating.measure(documents, thresholds, taxonomy, config.num_resamples, config.seed)
 
 
 def cases_of(split: Split, answered: Mapping[int, Prediction], system: str) -> list[Case]:
@@ -211,6 +234,11 @@ def notes(report: Mapping[str, Any]) -> list[str]:
             if not part["crosscheck"]["agrees"]:
                 written.append(f"{name}, {system}: seqeval does NOT confirm the strict numbers.")
         model = report["model"]
+        if model and report["detectors"] == "merged" and split["scores"] is None:
+            written.append(
+                f"{name}: the model is not calibrated; the merged result is what the patterns found and what "
+                "the model adds beside it."
+            )
         if model and split["data_identity"] and model["data_identity"] != split["data_identity"]:
             written.append(
                 f"{name}: the model was trained on another build of the data; "

@@ -4,8 +4,9 @@
     pii eval data FILE --card CARD               measure it on a labelled file of one's own
     pii eval compare RUN_A RUN_B                 are two measurements of the same documents different?
 
-Reads the gold documents, asks the extractor that serves, in one pass for the merged result, the model alone
-and the patterns alone, and scores. Exit code 0: done; 1: a threshold does not hold or seqeval disagrees;
+Calibrates the model first where its folder has no scores yet (`pii calibrate`). Reads the gold documents,
+asks the extractor that serves, in one pass for the merged result, the model alone and the patterns alone, and
+scores. Exit code 0: done; 1: a threshold does not hold or seqeval disagrees;
 2: something to mend.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from configs import command
 from configs.atomic import writing
-from evaluation import compare, markdown, report
+from evaluation import calibrate, compare, markdown, report
 from evaluation.measure import PAGE, evaluate
 from evaluation.recipe import EvalConfig, SplitConfig
 
@@ -71,7 +72,11 @@ def _with_file(config: EvalConfig, arguments: argparse.Namespace) -> EvalConfig:
 def _measure(config: EvalConfig) -> int:
     from serving.extractor import Extractor
 
-    made = evaluate(config, lambda: Extractor.open(config.extractor))
+    def opener() -> Extractor:
+        return Extractor.open(config.extractor)
+
+    calibrate.ensure(config, opener)
+    made = evaluate(config, opener)
     lines = [*markdown.headline(made), "", *(f"- {note}" for note in made["notes"])]
     sys.stdout.write("\n".join([*lines, "", f"{config.output / PAGE}", ""]))
     failed = report.failures(made)

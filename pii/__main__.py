@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("training.sft", "fine-tune a model on the examples"),
     "merge": ("training.merge", "merge an adapter into its base"),
     "eval": ("evaluation.run", "measure what serving does, and write the report"),
+    "calibrate": ("evaluation.calibrate", "learn scores and operating points from validation documents"),
     "serve": ("serving.app", "answer POST /extract and /redact over HTTP"),
     "extract": ("serving.extract", "find entities in a JSONL file"),
     "redact": ("serving.redact", "remove entities from a JSONL or text file"),

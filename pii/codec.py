@@ -229,6 +229,32 @@ def _is_begun(answer: str) -> bool:
     return opening >= 0 and _EMPTY.startswith(answer[opening:])
 
 
+_STRING = r'"((?:[^"\\]|\\.)+)"'
+_OFFSETS = r'(?:\s*,\s*"start"\s*:\s*\d+\s*,\s*"end"\s*:\s*\d+)?'
+_ENTITY = re.compile(
+    rf'\{{\s*"type"\s*:\s*{_STRING}\s*,\s*"value"\s*:\s*{_STRING}{_OFFSETS}\s*\}}', re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where an answer writes one entity, in code points of the answer; ends exclusive, quotes outside."""
+
+    type_start: int
+    type_end: int
+    value_start: int
+    value_end: int
+
+
+def places(answer: str) -> tuple[Written, ...]:
+    """Where an answer writes its entities: one place for each mention of `parse`, if it is in the format.
+
+    In an answer of another shape the two may differ in number; then nothing is known of its places.
+    """
+    # A quote inside of a JSON string has a backslash before it, so that a value cannot look like an entity.
+    return tuple(Written(*found.span(1), *found.span(2)) for found in _ENTITY.finditer(answer))
+
+
 # --- grammar ----------------------------------------------------------------------------------------
 
 

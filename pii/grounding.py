@@ -23,9 +23,16 @@ MAX_OCCURRENCES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """Result of `ground`: `spans` sorted and without overlap, `unplaced` in the order written."""
+    """Where the mentions are.
+
+    Attributes:
+        spans: sorted and without overlap.
+        mentions: for each span, the index of the mention that it places.
+        unplaced: the other mentions, in the order written.
+    """
 
     spans: tuple[Span, ...]
+    mentions: tuple[int, ...]
     unplaced: tuple[Mention, ...]
 
 
@@ -55,8 +62,12 @@ def ground(text: str, mentions: Sequence[Mention]) -> Grounding:
                     chosen[index] = place
                     break
 
-    spans = tuple(sorted(Span(*place, mentions[index].type) for index, place in chosen.items()))
-    return Grounding(spans, tuple(m for index, m in enumerate(mentions) if index not in chosen))
+    in_order = sorted(chosen, key=lambda index: chosen[index])
+    return Grounding(
+        spans=tuple(Span(*chosen[index], mentions[index].type) for index in in_order),
+        mentions=tuple(in_order),
+        unplaced=tuple(m for index, m in enumerate(mentions) if index not in chosen),
+    )
 
 
 # --- places -----------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class ModelManifest(StrictConfig):
     evaluation: dict[str, Any] = Field(default_factory=dict)
     """Summary of the last evaluation; empty before one."""
     calibration: dict[str, Any] = Field(default_factory=dict)
-    """Score calibration; empty where none was made."""
+    """Weights and thresholds of the scores (`serving.scoring.Calibration`); empty where none were fitted."""
     versions: dict[str, str]
 
 

@@ -1,7 +1,7 @@
 """The extractor: text in, spans out. The one that serves, redacts and is measured.
 
-    text ─┬─ windows → prompt → engine under a grammar → answer → places ─┐
-          └─ patterns over the whole text ────────────────────────────────┴─ merging → spans
+    text ─┬─ windows → prompt → engine under a grammar → places ─┐
+          └─ patterns over the whole text ───────────────────────┴─ candidates → scores → merging → spans
 
 With ``detectors: patterns`` neither a model folder nor torch is touched.
 """
@@ -28,10 +28,12 @@ from pii.model_folder import ModelManifest, read_manifest
 from pii.patterns import Match
 from pii.spans import Span, is_unicode
 from pii.taxonomy import shipped
+from serving import merging
+from serving.candidates import Candidate, candidates
 from serving.engines import choice
 from serving.engines.protocol import Dtype, Engine, VllmSettings
-from serving.merging import merge
 from serving.model_detector import AnswerFacts, Reading
+from serving.scoring import Calibration, OperatingPoint, read_calibration, scored
 from serving.silence import describe
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ class ExtractorConfig(StrictConfig):
     """Model folder, relative to the working directory. Not read where `detectors` is ``patterns``."""
     detectors: Detectors = "merged"
     """Who looks where a request does not say. ``patterns`` loads no model at all."""
+    operating_point: OperatingPoint = "balanced"
+    """Which threshold of the model's calibration decides where a request does not say. Without a calibration
+    there are no scores, and it has no effect."""
     engine: choice.EngineName = "auto"
     """``auto``: vLLM where it is installed, otherwise transformers."""
     dtype: Dtype = "auto"
@@ -79,9 +84,12 @@ class Extraction:
     """What was found in one text.
 
     Attributes:
-        spans: what the chosen detectors found together; sorted, without overlap.
+        spans: what the chosen detectors found together; sorted, without overlap; with a score where both
+            looked and the model is calibrated.
         model_spans: what the model found; empty where it was not asked.
         pattern_spans: what the patterns found; empty where they were not asked.
+        candidates: where both looked, whatever either marked, with what speaks for and against it.
+        threshold: the score from which a candidate counted; None where there are no scores.
         truncated: parts of the text, as (start, end), for which the model's answer did not fit; patterns
             and the readable part of the answer still count there.
         num_windows: windows that the model answered for.
@@ -94,6 +102,8 @@ class Extraction:
     spans: tuple[Span, ...] = ()
     model_spans: tuple[Span, ...] = ()
     pattern_spans: tuple[Span, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    threshold: float | None = None
     truncated: tuple[tuple[int, int], ...] = ()
     num_windows: int = 0
     num_ungrounded: int = 0
@@ -102,11 +112,15 @@ class Extraction:
 
     @property
     def suspected(self) -> tuple[Span, ...]:
-        """Whatever any detector marked, overlaps included: what redaction hides.
+        """What redaction hides: what the patterns marked, and of the model what is over the threshold.
 
-        Merging may decide against a longer span; a reader of a redacted text must not profit from that.
+        Overlaps included: merging may decide against a longer span, and a reader of a redacted text must not
+        profit from that. Without scores it is whatever any detector marked.
         """
-        return (*self.spans, *self.model_spans, *self.pattern_spans)
+        if self.threshold is None:
+            return (*self.spans, *self.model_spans, *self.pattern_spans)
+        over = (c.span for c in self.candidates if (c.span.score or 0.0) > self.threshold)
+        return (*over, *self.pattern_spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +131,15 @@ class Plan:
         detectors: who looks.
         model_types: what the model is asked for, in taxonomy order; empty: it is not asked.
         pattern_types: what the patterns look for; empty: they do not look.
+        calibration: turns evidence into scores; None: there are none.
+        threshold: the score from which a candidate counts; None without a calibration.
     """
 
     detectors: Detectors
     model_types: tuple[str, ...]
     pattern_types: tuple[str, ...]
+    calibration: Calibration | None = None
+    threshold: float | None = None
 
 
 class Extractor:
@@ -141,6 +159,7 @@ class Extractor:
         engine: Engine | None = None,
     ) -> None:
         self.config, self.manifest, self._engine = config, manifest, engine
+        self._calibration = read_calibration(manifest) if manifest else None
         self._detector, self._portal = detector, portal
         self._resources = resources or ExitStack()
 
@@ -184,6 +203,10 @@ class Extractor:
         """Whether texts can be read; False for good once the engine has died."""
         return self._engine is None or self._engine.is_alive
 
+    def has_scores(self, detectors: Detectors | None = None) -> bool:
+        """Whether spans get a score: both detectors look, and the model folder has a calibration."""
+        return (detectors or self.config.detectors) == "merged" and self._calibration is not None
+
     def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
         """The types that the detectors can find, in taxonomy order."""
         chosen = detectors or self.config.detectors
@@ -208,13 +231,19 @@ class Extractor:
             raise RequestError("text_not_unicode", "text", "the text holds a lone surrogate")
         return text
 
-    def plan(self, types: Iterable[str] | None = None, detectors: Detectors | None = None) -> Plan:
+    def plan(
+        self,
+        types: Iterable[str] | None = None,
+        detectors: Detectors | None = None,
+        threshold: float | OperatingPoint | None = None,
+    ) -> Plan:
         """Check what a request asks for.
 
         A type that is asked for by name has to be one that the chosen detectors know. Where no type is named,
         each detector looks for those default types that it knows.
 
-        Raises RequestError: ``unknown_type``, ``no_types``, ``type_not_supported``, ``no_model``.
+        Raises RequestError: ``unknown_type``, ``no_types``, ``type_not_supported``, ``no_model``,
+        ``no_scores``.
         """
         chosen = detectors or self.config.detectors
         if chosen != "patterns" and self.manifest is None:
@@ -228,16 +257,40 @@ class Extractor:
                     raise RequestError(
                         "type_not_supported", f"types[{index}]", "the chosen detectors do not know this type"
                     )
+        calibration = self._calibration if self.has_scores(chosen) else None
+        if threshold is not None and calibration is None:
+            raise RequestError(
+                "no_scores",
+                "threshold",
+                "spans have a score where both detectors look and the model is calibrated",
+            )
         trained = self.manifest.entity_types if self.manifest is not None else ()
         ruled = patterns.known_types()
         return Plan(
             chosen,
             model_types=() if chosen == "patterns" else tuple(t for t in wanted if t in trained),
             pattern_types=() if chosen == "model" else tuple(t for t in wanted if t in ruled),
+            calibration=calibration,
+            threshold=self._threshold(calibration, threshold),
         )
 
+    def _threshold(
+        self, calibration: Calibration | None, asked: float | OperatingPoint | None
+    ) -> float | None:
+        if calibration is None:
+            return None
+        point = self.config.operating_point if asked is None else asked
+        if isinstance(point, str):
+            chosen: float = getattr(calibration.operating_points, point)
+            return chosen
+        return point
+
     async def extract(
-        self, text: str, types: Iterable[str] | None = None, detectors: Detectors | None = None
+        self,
+        text: str,
+        types: Iterable[str] | None = None,
+        detectors: Detectors | None = None,
+        threshold: float | OperatingPoint | None = None,
     ) -> Extraction:
         """Find entities in one text. Cancelling the call ends the work for it.
 
@@ -245,17 +298,19 @@ class Extractor:
             text: any string of Unicode scalar values; an empty one has no entities.
             types: names of the taxonomy; None for the default types.
             detectors: who looks; None as configured.
+            threshold: the score, or the operating point, from which a candidate counts; None as configured.
 
         Raises:
             RequestError: see `check_text` and `plan`.
             EngineError: the engine is gone.
         """
-        plan = self.plan(types, detectors)
+        plan = self.plan(types, detectors, threshold)
         self.check_text(text)
         reading = self._begin(text, plan)
         try:
             matches = await asyncio.to_thread(_match, text, plan)
-            return _combine(text, await asyncio.wrap_future(reading) if reading else Reading(), matches)
+            found = await asyncio.wrap_future(reading) if reading else Reading()
+            return _combine(text, plan, found, matches)
         finally:
             # Where the patterns failed or the caller has gone, nobody waits for the model any more.
             if reading is not None:
@@ -266,6 +321,7 @@ class Extractor:
         texts: Iterable[str],
         types: Iterable[str] | None = None,
         detectors: Detectors | None = None,
+        threshold: float | OperatingPoint | None = None,
         *,
         tolerant: bool = False,
     ) -> Iterator[Extraction]:
@@ -275,10 +331,11 @@ class Extractor:
             texts: texts that `check_text` accepts; another one raises its RequestError, tolerant or not.
             types: see `extract`.
             detectors: see `extract`.
+            threshold: see `extract`.
             tolerant: whether a text that cannot be read (the engine or a pattern fails at it) yields an
                 Extraction with a `failure`; otherwise its error is raised and ends the iteration.
         """
-        plan = self.plan(types, detectors)
+        plan = self.plan(types, detectors, threshold)
         under_way: deque[tuple[str, Future[Reading] | None]] = deque()
         try:
             for text in texts:
@@ -336,7 +393,7 @@ def _match(text: str, plan: Plan) -> list[Match]:
 def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bool) -> Extraction:
     try:
         # While the patterns look, the engine is at the texts behind this one.
-        return _combine(text, reading.result() if reading else Reading(), _match(text, plan))
+        return _combine(text, plan, reading.result() if reading else Reading(), _match(text, plan))
     except Exception as error:
         if not tolerant:
             raise
@@ -344,13 +401,24 @@ def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bo
         return Extraction(failure=type(error).__name__)
 
 
-def _combine(text: str, reading: Reading, matches: Sequence[Match]) -> Extraction:
+def _combine(text: str, plan: Plan, reading: Reading, matches: Sequence[Match]) -> Extraction:
     pattern_spans = tuple(match.span for match in matches)
+    found: tuple[Candidate, ...] = ()
+    if plan.detectors != "merged":
+        # One detector's spans are without overlap already, and most of a patterns-only job is this.
+        spans = pattern_spans or reading.spans
+    else:
+        found = candidates(text, reading.spans, reading.evidence, matches)
+        if plan.calibration is not None:
+            found = scored(found, plan.calibration.weights)
+        every = [candidate.span for candidate in found]
+        spans = merging.by_prior(every) if plan.threshold is None else merging.by_score(every, plan.threshold)
     return Extraction(
-        # What the patterns found is merged among itself already, and most of a patterns-only job is this.
-        spans=merge(text, reading.spans, matches) if reading.spans else pattern_spans,
+        spans=spans,
         model_spans=reading.spans,
         pattern_spans=pattern_spans,
+        candidates=found,
+        threshold=plan.threshold,
         truncated=reading.truncated,
         num_windows=reading.num_windows,
         num_ungrounded=reading.num_ungrounded,

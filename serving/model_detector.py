@@ -12,7 +12,9 @@ from pii.grounding import ground
 from pii.model_folder import ModelManifest
 from pii.spans import Span
 from pii.windows import Window
+from serving import evidence
 from serving.engines.protocol import Engine
+from serving.evidence import TokenEvidence, TokenLengths
 from serving.together import together
 
 MIN_ANSWER_TOKENS = 16
@@ -48,6 +50,7 @@ class Reading:
 
     Attributes:
         spans: sorted, without overlap.
+        evidence: for each span, how sure the model was of it; None where that could not be told.
         truncated: parts of the text, as (start, end), whose answer did not fit even after splitting; the
             entities that could be read there are in `spans`.
         num_windows: windows whose answers were used.
@@ -56,6 +59,7 @@ class Reading:
     """
 
     spans: tuple[Span, ...] = ()
+    evidence: tuple[TokenEvidence | None, ...] = ()
     truncated: tuple[tuple[int, int], ...] = ()
     num_windows: int = 0
     num_ungrounded: int = 0
@@ -69,6 +73,7 @@ class _Part:
     window: Window
     facts: AnswerFacts
     spans: tuple[Span, ...] = ()
+    evidence: tuple[TokenEvidence | None, ...] = ()
     num_ungrounded: int = 0
     truncated: bool = False
     used: bool = True
@@ -100,6 +105,7 @@ class ModelDetector:
         grounded: bool = True,
     ) -> None:
         self._engine, self._tokenizer, self.manifest = engine, tokenizer, manifest
+        self._lengths = TokenLengths(tokenizer)
         self._max_new_tokens, self._grounded = max_new_tokens, grounded
         self._places = asyncio.Semaphore(concurrency)
 
@@ -109,8 +115,12 @@ class ModelDetector:
         outcomes = await together(self._ask(text, window, types, MAX_SPLITS) for window in cut)
         parts = [part for outcome in outcomes for part in outcome]
         used = [part for part in parts if part.used]
+        found = windows.gather([p.window for p in used], [p.spans for p in used])
+        spans = [replace(span, source="model") for span in found]
+        known = _evidence_by_start(used)
         return Reading(
-            spans=tuple(windows.gather([p.window for p in used], [p.spans for p in used])),
+            spans=tuple(spans),
+            evidence=tuple(known[span.start, span.type] for span in spans),
             truncated=_joined((p.window.core_start, p.window.core_end) for p in used if p.truncated),
             num_windows=len(used),
             num_ungrounded=sum(part.num_ungrounded for part in used),
@@ -141,15 +151,31 @@ class ModelDetector:
             grammar = codec.grammar(piece, types, style) if self._grounded else None
             generation = await self._engine.generate(prompt_ids, grammar, budget)
         answer = codec.parse(generation.text)
-        grounding = ground(piece, [mention for mention in answer.mentions if mention.type in types])
+        known = evidence.read(generation, self._lengths(generation.token_ids), len(answer.mentions))
+        asked = [index for index, mention in enumerate(answer.mentions) if mention.type in types]
+        grounding = ground(piece, [answer.mentions[index] for index in asked])
         facts = AnswerFacts(answer.valid_json, answer.valid_schema, answer.problem, len(generation.token_ids))
         return _Part(
             window,
             facts,
             grounding.spans,
+            tuple(known[asked[mention]] for mention in grounding.mentions),
             num_ungrounded=len(answer.mentions) - len(grounding.spans),
             truncated=generation.finish == "length",
         )
+
+
+def _evidence_by_start(parts: Iterable[_Part]) -> dict[tuple[int, str], TokenEvidence | None]:
+    """Evidence by start and type, of the spans that their window answers for.
+
+    Every span of `windows.gather` starts as one of them does, however it goes on in the next windows.
+    """
+    return {
+        (part.window.start + span.start, span.type): known
+        for part in parts
+        for span, known in zip(part.spans, part.evidence, strict=True)
+        if part.window.core_start <= part.window.start + span.start < part.window.core_end
+    }
 
 
 def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -66,15 +66,22 @@ class ScriptedEngine:
         pass
 
 
-def letters(text: str, **_: Any) -> dict[str, list[int]]:
-    """A tokenizer that makes every letter a token."""
-    return {"input_ids": [ord(char) for char in text]}
+class Letters:
+    """A tokenizer that makes every letter a token, written as byte-level vocabularies write theirs."""
+
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+
+    def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
+        return {"input_ids": [ord(char) for char in text]}
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return ["b" * len(chr(token).encode()) for token in ids]
 
 
 def detector(engine: Any, manifest: ModelManifest, **changes: Any) -> ModelDetector:
     sizes = {"context_tokens": 4000, "window_chars": 120, "window_margin": 20} | changes
     limits = {"max_new_tokens": sizes.pop("max_new_tokens", 500), "concurrency": sizes.pop("concurrency", 8)}
-    return ModelDetector(engine, letters, manifest.model_copy(update=sizes), **limits)
+    return ModelDetector(engine, Letters(), manifest.model_copy(update=sizes), **limits)
 
 
 def names(text: str) -> str:

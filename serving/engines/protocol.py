@@ -25,7 +25,8 @@ class Generation:
         text: the answer without its end-of-turn token; may hold values, so it is never shown by repr.
         token_ids: its tokens.
         token_logprobs: natural logarithm of each token's probability among the tokens that the grammar
-            allowed; as long as `token_ids`.
+            allowed; as long as `token_ids`. vLLM masks before it reports, so that what the model would have
+            said without the grammar is not to be had there; ``docs/scores.md`` says what that costs.
         finish: ``stop``: the model ended its turn; ``length``: the budget ended it.
     """
 

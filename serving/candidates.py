@@ -1,0 +1,181 @@
+"""What might be an entity, and every named fact that speaks for or against it.
+
+Candidates are the model's spans and the patterns' matches; where both mark the same characters with the same
+type they are one. Whether a candidate is right is for `serving.scoring` to say, which of several that overlap
+is taken for `serving.merging`.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from pii.identifiers import check
+from pii.patterns import Match
+from pii.spans import Span
+from serving.evidence import TokenEvidence
+
+_Item = TypeVar("_Item")
+
+VERSION = 1
+"""Of the features: a calibration of another version is not used. Rises when a feature changes its meaning."""
+
+LEAST_LOGPROB = -10.0
+"""Log-probabilities count down to here: one token that came as a surprise has to stay comparable."""
+
+_LENGTHS = ((1, "1"), (4, "2_to_4"), (10, "5_to_10"), (20, "11_to_20"))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A span that some detector marked.
+
+    Attributes:
+        span: with `source` and `subtype`, and with its `score` once that is known.
+        features: name → value; a feature that is not there is 0.
+    """
+
+    span: Span
+    features: Mapping[str, float] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    """What the two detectors say of one span."""
+
+    known: TokenEvidence | None = None
+    of_model: bool = False
+    match: Match | None = None
+
+    @property
+    def by(self) -> str:
+        if self.match is None:
+            return "model"
+        return "both" if self.of_model else "pattern"
+
+
+def candidates(
+    text: str,
+    model_spans: Sequence[Span],
+    evidence: Sequence[TokenEvidence | None],
+    matches: Sequence[Match],
+) -> tuple[Candidate, ...]:
+    """All candidates of a text, sorted; they may overlap.
+
+    Args:
+        text: the text.
+        model_spans: what the model marked; sorted, without overlap.
+        evidence: how sure it was of each.
+        matches: what the patterns marked; sorted, without overlap.
+    """
+    finds = {span: _Find(known, of_model=True) for span, known in zip(model_spans, evidence, strict=True)}
+    for match in matches:
+        finds[match.span] = replace(finds.get(match.span, _Find()), match=match)
+    marked = [match.span for match in matches]
+    made = []
+    for span, find in sorted(finds.items(), key=lambda item: item[0]):
+        features = _of_itself(text, span, find)
+        # A span that both found meets itself on either side: only the others are neighbours.
+        if find.of_model:
+            features |= _beside_patterns(
+                span, [m for m in _touching(span, marked, matches) if m.span != span]
+            )
+        if find.match is not None:
+            near = _touching(span, model_spans, list(zip(model_spans, evidence, strict=True)))
+            features |= _beside_model(span, [(s, known) for s, known in near if s != span])
+        made.append(Candidate(_told(text, span, find), features))
+    return tuple(made)
+
+
+def _touching(span: Span, others: Sequence[Span], items: Sequence[_Item]) -> Sequence[_Item]:
+    """The items of those of the sorted, disjoint others that share a character with the span."""
+    first = bisect.bisect_right(others, span.start, key=lambda other: other.end)
+    last = bisect.bisect_left(others, span.end, key=lambda other: other.start)
+    return items[first:last]
+
+
+def _told(text: str, span: Span, find: _Find) -> Span:
+    """The span with its source, and the subtype that a pattern or a validator gives it."""
+    if find.match is None:
+        verdict = check(span.type, span.value(text))
+        return replace(span, source="model", subtype=verdict.subtype if verdict.valid else None)
+    source = "model+pattern" if find.of_model else "pattern"
+    return replace(span, source=source, subtype=find.match.span.subtype)
+
+
+# --- features ---------------------------------------------------------------------------------------
+
+
+def _of_itself(text: str, span: Span, find: _Find) -> dict[str, float]:
+    """What is known of a span without its neighbours."""
+    features = {f"found_by_{find.by}": 1.0, f"{find.by}:{span.type}": 1.0}
+    value = span.value(text)
+    if find.of_model:
+        features |= _sureness(find.known)
+    if find.match is None:
+        features[f"length_{_length(len(value))}"] = 1.0
+    else:
+        features[f"pattern_{find.match.evidence}"] = 1.0
+        if find.match.labelled:
+            features["pattern_labelled"] = 1.0
+    valid = True if find.match and find.match.evidence == "checksum" else check(span.type, value).valid
+    if valid is not None:
+        features["check_holds" if valid else "check_fails"] = 1.0
+    if _cuts_word(text, span.start) or _cuts_word(text, span.end):
+        features["cuts_word"] = 1.0
+    if not (value[0].isalnum() and value[-1].isalnum()):
+        features["ends_in_mark"] = 1.0
+    return features
+
+
+def _sureness(known: TokenEvidence | None) -> dict[str, float]:
+    if known is None:
+        return {"evidence_missing": 1.0}
+    return {
+        "opening_logprob": max(known.opening, LEAST_LOGPROB),
+        "type_logprob": max(known.type, LEAST_LOGPROB),
+        "value_logprob": max(known.value, LEAST_LOGPROB),
+        "lowest_logprob": max(known.lowest, LEAST_LOGPROB),
+    }
+
+
+def _length(num_chars: int) -> str:
+    return next((name for most, name in _LENGTHS if num_chars <= most), "over_20")
+
+
+def _cuts_word(text: str, at: int) -> bool:
+    """Whether a cut here divides a word or number of ASCII; Chinese is written without spaces."""
+    return 0 < at < len(text) and all(c.isascii() and c.isalnum() for c in text[at - 1 : at + 1])
+
+
+def _beside_patterns(span: Span, near: Sequence[Match]) -> dict[str, float]:
+    """What the patterns say of the same characters, where that is something else."""
+    features: dict[str, float] = {}
+    for match in near:
+        features |= _meeting("pattern", span, match.span)
+        features[f"meets_pattern_{match.evidence}"] = 1.0
+    return features
+
+
+def _beside_model(span: Span, near: Sequence[tuple[Span, TokenEvidence | None]]) -> dict[str, float]:
+    """What the model says of the same characters, where that is something else, and how sure it is."""
+    features: dict[str, float] = {}
+    for other, known in near:
+        features |= _meeting("model", span, other)
+        if known is not None:
+            total = max(known.total, 2 * LEAST_LOGPROB)
+            features["met_model_logprob"] = max(features.get("met_model_logprob", 2 * LEAST_LOGPROB), total)
+    return features
+
+
+def _meeting(detector: str, span: Span, other: Span) -> dict[str, float]:
+    features = {f"meets_{detector}_{'same' if span.type == other.type else 'other'}_type": 1.0}
+    if (span.start, span.end) == (other.start, other.end):
+        features[f"equals_{detector}"] = 1.0
+    elif other.start <= span.start and span.end <= other.end:
+        features[f"inside_{detector}"] = 1.0
+    elif span.start <= other.start and other.end <= span.end:
+        features[f"around_{detector}"] = 1.0
+    return features

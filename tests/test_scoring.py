@@ -1,0 +1,294 @@
+"""Scores: evidence of tokens, named features, probabilities, and what a calibration does in an extractor."""
+
+import asyncio
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pii import codec
+from pii.errors import ModelFolderError, RequestError
+from pii.model_folder import read_manifest
+from pii.patterns import Match
+from pii.spans import Span
+from serving import evidence
+from serving.candidates import VERSION, Candidate, candidates
+from serving.engines.protocol import Generation
+from serving.evidence import TokenEvidence, TokenLengths
+from serving.extractor import Extractor, ExtractorConfig
+from serving.scoring import contributions, probability, read_calibration, scored
+
+SEED = "我叫张三，电话13800138000"
+
+# --- tokens to mentions -----------------------------------------------------------------------------
+
+
+def generation(pieces: list[tuple[str, float]], finish: Any = "stop") -> tuple[Generation, tuple[int, ...]]:
+    text = "".join(piece for piece, _ in pieces)
+    made = Generation(text, tuple(range(len(pieces))), tuple(logprob for _, logprob in pieces), finish)
+    return made, tuple(len(piece.encode()) for piece, _ in pieces)
+
+
+def test_every_token_is_counted_once_and_in_its_part() -> None:
+    answer = [
+        ('{"entities":[{"type":"', -0.1),
+        ("PERSON", -0.2), ("_NAME", -0.3), ('","value":"', 0.0),
+        ("张", -0.5), ("三", -0.7), ('"}', -0.9),
+        (',{"type":"', -1.1),
+        ("URL", -1.3), ('","value":"', 0.0),
+        ('x\\"', -1.5), ('"', -1.7), ("}", -1.9),
+        ("]}", -2.1),
+    ]  # fmt: skip
+    made, num_bytes = generation(answer)
+    first, second = evidence.read(made, num_bytes, 2)
+    assert first is not None
+    assert second is not None
+    assert [round(v, 6) for v in (first.opening, first.type, first.value)] == [-0.1, -0.5, -2.1]
+    # The brace behind the first value came with its quote; that of the second opens what follows.
+    assert [round(v, 6) for v in (second.opening, second.type, second.value)] == [-1.1, -1.3, -3.2]
+    assert (first.lowest, first.num_value_tokens) == (-0.9, 3)
+    assert (second.lowest, second.num_value_tokens) == (-1.7, 2)
+    assert first.total == pytest.approx(-2.7)
+
+
+def test_a_token_may_be_a_part_of_a_character() -> None:
+    text = '{"entities":[{"type":"URL","value":"张"}]}'
+    head, tail = '{"entities":[{"type":"URL","value":"', '"}]}'
+    lengths = (len(head), 2, 1, len(tail))
+    made = Generation(text, (0, 1, 2, 3), (-1.0, -2.0, -4.0, -8.0), "stop")
+    (known,) = evidence.read(made, lengths, 1)
+    assert known is not None
+    # All of the tail is one token, which begins with the closing quote.
+    assert (known.opening, known.value, known.num_value_tokens) == (-1.0, -14.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "num_mentions"),
+    [
+        ([("I am sorry", -1.0)], 0),
+        # Prose that looks like an entity, and an answer that reads as more mentions than it writes.
+        ([('{"entities":[{"value":"a","type":"URL"}]}', -1.0)], 1),
+    ],
+)
+def test_an_answer_of_another_shape_has_no_evidence(pieces: list[Any], num_mentions: int) -> None:
+    made, num_bytes = generation(pieces)
+    assert evidence.read(made, num_bytes, num_mentions) == (None,) * num_mentions
+
+
+def test_tokens_that_are_no_bytes_have_no_evidence() -> None:
+    made, num_bytes = generation([('{"entities":[{"type":"URL","value":"张"}]}', -1.0)])
+    assert evidence.read(made, tuple(n - 2 for n in num_bytes), 1) == (None,)
+
+
+def test_an_answer_cut_within_a_character_keeps_the_evidence_of_its_whole_entities() -> None:
+    text = '{"entities":[{"type":"URL","value":"a"},{"type":"URL","value":"\ufffd'
+    made = Generation(text, (0, 1), (-1.0, -2.0), "length")
+    num_bytes = (len(text) - 1, 2)
+    (known,) = evidence.read(made, num_bytes, len(codec.parse(text).mentions))
+    assert known is not None
+
+
+values = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("PERSON_NAME", "URL")), values), max_size=5))
+def test_places_are_those_of_the_mentions(entities: list[tuple[str, str]]) -> None:
+    text = "\x00".join(value for _, value in entities)
+    spans, at = [], 0
+    for kind, value in entities:
+        spans.append(Span(at, at + len(value), kind))
+        at += len(value) + 1
+    answer = codec.render(text, spans)
+    mentions, places = codec.parse(answer).mentions, codec.places(answer)
+    assert len(mentions) == len(places)
+    for mention, place in zip(mentions, places, strict=True):
+        assert answer[place.type_start : place.type_end] == mention.type
+        assert json.loads(f'"{answer[place.value_start : place.value_end]}"') == mention.value
+
+
+def test_the_lengths_of_real_tokens_are_those_of_their_bytes(untrained_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(untrained_model)
+    lengths = TokenLengths(tokenizer)
+    for text in (SEED, "😀 e\u0301 \u202eאבג", '{"entities":[]}', "<|im_end|>"):
+        ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+        # Not of the text itself: Qwen2's tokenizer composes letters and accents.
+        assert sum(lengths(ids)) == len(tokenizer.decode(ids).encode())
+        assert len(lengths(ids)) == len(ids)
+
+
+# --- features ---------------------------------------------------------------------------------------
+
+SURE = TokenEvidence(opening=-0.1, type=-0.2, value=-0.3, lowest=-0.2, num_value_tokens=2)
+
+
+def matched(start: int, end: int, kind: str, evidence_: Any = "context", labelled: bool = False) -> Match:
+    return Match(Span(start, end, kind, subtype="some_issuer", source="pattern"), evidence_, "test", labelled)
+
+
+def features_of(found: tuple[Candidate, ...]) -> dict[tuple[int, int, str], dict[str, float]]:
+    return {(c.span.start, c.span.end, c.span.type): dict(c.features) for c in found}
+
+
+def test_what_both_found_is_one_candidate() -> None:
+    span = Span(7, 18, "PHONE_NUMBER", source="model")
+    (one,) = candidates(SEED, [span], [SURE], [matched(7, 18, "PHONE_NUMBER", labelled=True)])
+    assert (one.span.source, one.span.subtype) == ("model+pattern", "some_issuer")
+    assert one.features == {
+        "found_by_both": 1.0, "both:PHONE_NUMBER": 1.0, "opening_logprob": -0.1, "type_logprob": -0.2,
+        "value_logprob": -0.3, "lowest_logprob": -0.2, "pattern_context": 1.0, "pattern_labelled": 1.0,
+    } | {name: 1.0 for name in one.features if name == "check_holds"}  # fmt: skip
+
+
+def test_neighbours_speak_on_either_side() -> None:
+    model = [Span(7, 12, "PHONE_NUMBER"), Span(12, 18, "QQ_NUMBER")]
+    found = features_of(candidates(SEED, model, [SURE, None], [matched(7, 18, "PHONE_NUMBER", "checksum")]))
+    shorter, other, pattern = (
+        found[7, 12, "PHONE_NUMBER"], found[12, 18, "QQ_NUMBER"], found[7, 18, "PHONE_NUMBER"],
+    )  # fmt: skip
+    assert {
+        "meets_pattern_same_type",
+        "inside_pattern",
+        "meets_pattern_checksum",
+        "cuts_word",
+    } <= shorter.keys()
+    assert {"meets_pattern_other_type", "evidence_missing"} <= other.keys()
+    assert {
+        "meets_model_same_type",
+        "meets_model_other_type",
+        "around_model",
+        "check_holds",
+    } <= pattern.keys()
+    assert pattern["met_model_logprob"] == pytest.approx(SURE.total)
+
+
+def test_a_check_speaks_for_the_model_too() -> None:
+    text = "110101199003074514 110101199003074515"
+    from pii.identifiers import check
+
+    verdicts = [check("NATIONAL_ID_NUMBER", value).valid for value in text.split()]
+    spans = [Span(0, 18, "NATIONAL_ID_NUMBER"), Span(19, 37, "NATIONAL_ID_NUMBER")]
+    found = candidates(text, spans, [None, None], [])
+    for one, valid in zip(found, verdicts, strict=True):
+        assert ("check_holds" in one.features, "check_fails" in one.features) == (
+            valid is True,
+            valid is False,
+        )
+        assert (one.span.subtype is not None) == (valid is True)
+    assert False in verdicts
+
+
+def test_surprise_is_bounded() -> None:
+    endless = TokenEvidence(-math.inf, -math.inf, -math.inf, -math.inf, 1)
+    (one,) = candidates(SEED, [Span(2, 4, "PERSON_NAME")], [endless], [])
+    assert all(math.isfinite(value) for value in one.features.values())
+
+
+# --- probabilities ----------------------------------------------------------------------------------
+
+
+def test_contributions_are_the_terms_of_the_odds() -> None:
+    weights = {"bias": -1.0, "a": 2.0, "b": -0.5, "unused": 9.0}
+    parts = contributions(weights, {"b": 2.0, "a": 1.0, "without a weight": 5.0})
+    assert parts == {"a": 2.0, "b": -1.0, "bias": -1.0}
+    assert list(parts) == ["a", "b", "bias"]
+    assert probability(weights, {"a": 1.0, "b": 2.0}) == pytest.approx(0.5)
+
+
+@given(st.floats(-1e6, 1e6))
+def test_a_probability_is_one_whatever_the_weight(weight: float) -> None:
+    assert 0 <= probability({"bias": weight}, {}) <= 1
+
+
+# --- in an extractor --------------------------------------------------------------------------------
+
+POINTS = {"recall": 0.1, "balanced": 0.5, "precision": 0.9}
+CALIBRATION: dict[str, Any] = {
+    "version": VERSION,
+    # Patterns are believed at 0.73, the model at 0.27.
+    "weights": {"bias": -1.0, "found_by_pattern": 2.0, "found_by_both": 2.0},
+    "operating_points": POINTS,
+    "made_from": {},
+    "facts": {},
+}
+
+
+@pytest.fixture(scope="module")
+def extractor(untrained_model: Path) -> Any:
+    config = ExtractorConfig(model=untrained_model, engine="transformers", max_new_tokens=48)
+    with Extractor.open(config) as opened:
+        yield opened
+
+
+@pytest.fixture
+def calibrated(extractor: Extractor, monkeypatch: pytest.MonkeyPatch) -> Extractor:
+    assert extractor.manifest is not None
+    manifest = extractor.manifest.model_copy(update={"calibration": CALIBRATION})
+    monkeypatch.setattr(extractor, "_calibration", read_calibration(manifest))
+    return extractor
+
+
+def found(extractor: Extractor, threshold: Any = None) -> list[tuple[int, int, str]]:
+    extraction = asyncio.run(extractor.extract(SEED, threshold=threshold))
+    return [(s.start, s.end, s.type) for s in extraction.spans]
+
+
+IN_SEED = {(2, 4, "PERSON_NAME"), (7, 18, "PHONE_NUMBER")}
+
+
+def test_the_seed_text_survives_an_untrained_model(extractor: Extractor) -> None:
+    assert set(found(extractor)) >= IN_SEED
+    assert all(span.score is None for span in asyncio.run(extractor.extract(SEED)).spans)
+
+
+def test_operating_points_and_thresholds(calibrated: Extractor) -> None:
+    assert (
+        set(found(calibrated)) == IN_SEED == set(found(calibrated, "balanced")) == set(found(calibrated, 0.7))
+    )
+    assert found(calibrated, "precision") == found(calibrated, 0.74) == []
+    assert set(found(calibrated, "recall")) >= IN_SEED
+    for span in asyncio.run(calibrated.extract(SEED)).spans:
+        assert span.score == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+def test_redaction_hides_what_patterns_found_whatever_the_threshold(calibrated: Extractor) -> None:
+    extraction = asyncio.run(calibrated.extract(SEED, threshold=0.99))
+    assert extraction.spans == ()
+    assert {(s.start, s.end, s.type) for s in extraction.suspected} == IN_SEED
+    lower = asyncio.run(calibrated.extract(SEED, threshold=0.01))
+    assert set(lower.suspected) == {candidate.span for candidate in lower.candidates}
+
+
+def test_a_threshold_without_scores_is_refused(extractor: Extractor, calibrated: Extractor) -> None:
+    for detectors in ("model", "patterns"):
+        assert not calibrated.has_scores(detectors)  # type: ignore[arg-type]
+        with pytest.raises(RequestError) as error:
+            calibrated.plan(None, detectors, 0.5)  # type: ignore[arg-type]
+        assert (error.value.code, error.value.place) == ("no_scores", "threshold")
+    extractor._calibration = None
+    with pytest.raises(RequestError, match="calibrated"):
+        extractor.plan(None, None, "recall")
+
+
+def test_a_calibration_of_other_features_gives_no_scores(
+    untrained_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(untrained_model)
+    older = manifest.model_copy(update={"calibration": {**CALIBRATION, "version": 0}})
+    assert read_calibration(older) is None
+    assert "pii calibrate" in caplog.text
+    broken = manifest.model_copy(update={"calibration": {**CALIBRATION, "weights": "none"}})
+    with pytest.raises(ModelFolderError, match="weights"):
+        read_calibration(broken)
+
+
+def test_scores_keep_the_rest_of_a_span() -> None:
+    one = Candidate(Span(0, 2, "URL", subtype="x", source="model"), {})
+    (told,) = scored([one], {"bias": 0.0})
+    assert asdict(told.span) == asdict(one.span) | {"score": 0.5}

@@ -29,7 +29,7 @@ from pii.taxonomy import shipped
 from serving.extractor import Extraction, Extractor
 from serving.guard import Guard
 from serving.problems import MEDIA_TYPE, Problem
-from serving.requests import ExtractRequest, RedactRequest
+from serving.requests import ExtractRequest, ReadRequest, RedactRequest
 from serving.service import Entry, Service
 from serving.settings import ServeConfig
 from serving.silence import describe, quieten
@@ -40,8 +40,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def _extracted(extraction: Extraction, text: str, _: ExtractRequest) -> Entry:
-    return {"entities": [span.as_entity(text) for span in extraction.spans], **_remarks(extraction)}
+def _explained(extraction: Extraction, extractor: Extractor) -> list[Entry]:
+    """What `explain` adds to each entity; score and contributions are empty where the model has no scores."""
+    return [
+        {
+            "score": None if span.score is None else round(span.score, 4),
+            "subtype": span.subtype,
+            "source": span.source,
+            "contributions": {name: round(part, 4) for name, part in parts.items()},
+        }
+        for span, parts in zip(extraction.spans, extractor.explain(extraction), strict=True)
+    ]
 
 
 def _remarks(extraction: Extraction) -> Entry:
@@ -82,10 +91,17 @@ def _add_reading_routes(app: FastAPI, service: Service) -> None:
         policy = asked.policy or configured
         return {**_redacted(text, extraction, policy, key, asked.types), **_remarks(extraction)}
 
+    def extracted(extraction: Extraction, text: str, asked: ExtractRequest) -> Entry:
+        entities = [span.as_entity(text) for span in extraction.spans]
+        if asked.explain:
+            for entity, told in zip(entities, _explained(extraction, service.extractor), strict=True):
+                entity |= told
+        return {"entities": entities, **_remarks(extraction)}
+
     @app.post("/extract", openapi_extra=_body_of(ExtractRequest), responses=_PROBLEMS)
     async def extract(request: Request) -> JSONResponse:
         """Find entities in `text`, or in each of `texts` in their order."""
-        return JSONResponse(await service.answer(request, ExtractRequest, _extracted))
+        return JSONResponse(await service.answer(request, ExtractRequest, extracted))
 
     @app.post("/redact", openapi_extra=_body_of(RedactRequest), responses=_PROBLEMS)
     async def redact_(request: Request) -> JSONResponse:
@@ -156,7 +172,7 @@ def _redacted(
     }
 
 
-def _body_of(schema: type[ExtractRequest]) -> Entry:
+def _body_of(schema: type[ReadRequest]) -> Entry:
     """The request body for the OpenAPI document: the routes read it themselves, to bound and check it."""
     described = schema.model_json_schema(ref_template="#/components/schemas/{model}")
     described.pop("$defs", None)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, get_args
 
 from configs import command
 from configs.atomic import writing
@@ -29,6 +29,7 @@ from pii.redaction import LeakError
 from serving.engines.protocol import EngineError
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.rows import Row, read_jsonl, read_text
+from serving.scoring import OperatingPoint
 from serving.settings import HttpSettings, ServeConfig
 from serving.silence import describe, quieten, trace
 from serving.sinks import FileSink, Shard, Sink, StreamSink
@@ -60,6 +61,7 @@ class Job:
         format: how the input is cut into rows.
         types: the types to look for; None for the default ones.
         config: the recipe with the command's own options applied.
+        point: the operating point that the command names; None: that of the recipe, if there are scores.
         write: makes a row's output.
         facts: what else the job consists of, by name.
         finish: called at the end of a job from file to file.
@@ -72,6 +74,7 @@ class Job:
     types: tuple[str, ...] | None
     config: ServeConfig
     write: Write
+    point: OperatingPoint | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     finish: Finish | None = None
 
@@ -84,12 +87,15 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     made.add_argument("--types", metavar="A,B", help="entity types to look for (default: the default types)")
     made.add_argument("--model", metavar="DIR", help="model folder (default: the recipe's)")
     made.add_argument("--detectors", choices=("merged", "model", "patterns"), help="who looks")
+    made.add_argument(
+        "--operating-point", choices=get_args(OperatingPoint), help="how sure to be (default: the recipe's)"
+    )
     return made
 
 
 def config_of(arguments: argparse.Namespace) -> ServeConfig:
-    """The recipe with ``--model`` and ``--detectors`` as further assignments."""
-    for option in ("model", "detectors"):
+    """The recipe with ``--model``, ``--detectors`` and ``--operating-point`` as further assignments."""
+    for option in ("model", "detectors", "operating_point"):
         value = getattr(arguments, option)
         if value is not None:
             arguments.assignments.append(f"extractor.{option}={json.dumps(value)}")
@@ -140,9 +146,10 @@ def _run(job: Job) -> int:
         sink = _sink(job, stack, identity)
         extractor = stack.enter_context(Extractor.open(job.config.extractor))
         try:
-            extractor.plan(job.types)
+            extractor.plan(job.types, threshold=job.point)
         except RequestError as error:
-            raise ConfigError(f"--types: {error.place}: {error}") from None
+            option = "--operating-point" if error.code == "no_scores" else "--types"
+            raise ConfigError(f"{option}: {error.place}: {error}") from None
         if sink.start:
             source.seek(sink.start)
             logger.info("going on from line %d", sink.next_line)

@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
             types=batch.types_of(arguments),
             config=batch.config_of(arguments),
             write=with_entities,
+            point=arguments.operating_point,
         )
 
     return batch.run(prepare)

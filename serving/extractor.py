@@ -33,7 +33,7 @@ from serving.candidates import Candidate, candidates
 from serving.engines import choice
 from serving.engines.protocol import Dtype, Engine, VllmSettings
 from serving.model_detector import AnswerFacts, Reading
-from serving.scoring import Calibration, OperatingPoint, read_calibration, scored
+from serving.scoring import Calibration, OperatingPoint, contributions, read_calibration, scored
 from serving.silence import describe
 
 if TYPE_CHECKING:
@@ -207,6 +207,14 @@ class Extractor:
         """Whether spans get a score: both detectors look, and the model folder has a calibration."""
         return (detectors or self.config.detectors) == "merged" and self._calibration is not None
 
+    def explain(self, extraction: Extraction) -> list[dict[str, float]]:
+        """For each span what its features add to the log-odds of its score; empty where it has none."""
+        if self._calibration is None or extraction.threshold is None:
+            return [{} for _ in extraction.spans]
+        weights = self._calibration.weights
+        features = {candidate.span: candidate.features for candidate in extraction.candidates}
+        return [contributions(weights, features[span]) for span in extraction.spans]
+
     def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
         """The types that the detectors can find, in taxonomy order."""
         chosen = detectors or self.config.detectors
@@ -261,7 +269,7 @@ class Extractor:
         if threshold is not None and calibration is None:
             raise RequestError(
                 "no_scores",
-                "threshold",
+                "operating_point" if isinstance(threshold, str) else "threshold",
                 "spans have a score where both detectors look and the model is calibrated",
             )
         trained = self.manifest.entity_types if self.manifest is not None else ()

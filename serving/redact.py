@@ -95,6 +95,9 @@ def main(argv: list[str] | None = None) -> int:
 
     def prepare() -> batch.Job:
         config = batch.config_of(arguments)
+        if arguments.operating_point is None:
+            leaning = config.extractor.model_copy(update={"operating_point": config.redaction_point})
+            config = config.model_copy(update={"extractor": leaning})
         form = _form_of(arguments.input, arguments.format)
         types = batch.types_of(arguments)
         policy = load_policy(arguments.policy) if arguments.policy else config.redaction
@@ -108,6 +111,7 @@ def main(argv: list[str] | None = None) -> int:
             types=types,
             config=config,
             write=redactor,
+            point=arguments.operating_point,
             facts=redactor.facts,
             finish=functools.partial(redactor.certify, Path(arguments.out)),
         )

@@ -7,20 +7,29 @@ from http import HTTPStatus
 from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from pii.redaction import Policy, load_policy, shipped_policies
 from pii.taxonomy import shipped
 from serving.extractor import Detectors
 from serving.problems import Problem
+from serving.scoring import OperatingPoint
 
 # A text is checked by the extractor, so that one bad text of many does not fail its neighbours.
 Text = Annotated[Any, WithJsonSchema({"type": "string"})]
 
 
-class ExtractRequest(BaseModel):
-    """One text or many, and what to look for."""
+class ReadRequest(BaseModel):
+    """One text or many, what to look for, and how sure to be of it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -28,12 +37,27 @@ class ExtractRequest(BaseModel):
     texts: list[Text] | None = None
     types: list[str] | None = None
     detectors: Detectors | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    operating_point: OperatingPoint | None = None
+
+    @property
+    def cut(self) -> float | OperatingPoint | None:
+        """The score, or the operating point, from which a find counts; None where nothing is said."""
+        return self.operating_point if self.threshold is None else self.threshold
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if ("text" in self.model_fields_set) == (self.texts is not None):
             raise PydanticCustomError("text_or_texts", "expected either text or texts")
+        if self.threshold is not None and self.operating_point is not None:
+            raise PydanticCustomError("threshold_or_point", "expected either threshold or operating_point")
         return self
+
+
+class ExtractRequest(ReadRequest):
+    """As for reading; `explain` adds to each entity its score, subtype, source and what speaks for it."""
+
+    explain: bool = False
 
 
 def _read_policy(value: Any) -> Policy | None:
@@ -52,13 +76,13 @@ def _read_policy(value: Any) -> Policy | None:
         raise _wrong(error, Policy, ("policy",)) from None
 
 
-class RedactRequest(ExtractRequest):
-    """As for extraction, with an optional policy in place of the configured one."""
+class RedactRequest(ReadRequest):
+    """As for reading, with an optional policy in place of the configured one."""
 
     policy: Annotated[Policy | None, BeforeValidator(_read_policy)] = None
 
 
-Parsed = TypeVar("Parsed", bound=ExtractRequest)
+Parsed = TypeVar("Parsed", bound=ReadRequest)
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
@@ -127,14 +151,20 @@ def _wrong(error: ValidationError, schema: type[BaseModel], prefix: tuple[str, .
     if first["type"] == "extra_forbidden":
         location = location[:-1]
         code, detail = "unknown_member", f"a member that is none of {', '.join(schema.model_fields)}"
-    elif first["type"] == "text_or_texts":
-        code, detail = "text_or_texts", first["msg"]
+    elif first["type"] in ("text_or_texts", "threshold_or_point"):
+        code, detail = first["type"], first["msg"]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, code, detail, _place(location))
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     """A location as ``types[1]``; a key that only the caller knows may be anything and is shown as ``?``."""
-    known = {*RedactRequest.model_fields, *Policy.model_fields, "policy", *(t.name for t in shipped())}
+    known = {
+        *ExtractRequest.model_fields,
+        *RedactRequest.model_fields,
+        *Policy.model_fields,
+        "policy",
+        *(t.name for t in shipped()),
+    }
     place = ""
     for part in location:
         if isinstance(part, int):

@@ -15,7 +15,8 @@ from serving.admission import Admission
 from serving.engines.protocol import EngineError
 from serving.extractor import Extraction, Extractor
 from serving.problems import Problem
-from serving.requests import Parsed, parse_request, read_json
+from serving.requests import Parsed, ReadRequest, RedactRequest, parse_request, read_json
+from serving.scoring import OperatingPoint
 from serving.settings import ServeConfig
 from serving.silence import describe
 from serving.together import together
@@ -78,10 +79,15 @@ class Service:
             value = await self.admission.read(read_json(request, self.config.http.max_body_bytes))
             asked = parse_request(value, schema, self.config.http.max_texts)
             try:
-                self.extractor.plan(asked.types, asked.detectors)
+                self.extractor.plan(asked.types, asked.detectors, asked.cut)
             except RequestError as error:
                 raise Problem.of(error) from None
             return await self.admission.work(request, self._entries(asked, entry))
+
+    def _cut(self, asked: ReadRequest) -> float | OperatingPoint | None:
+        """From where a find counts. Redaction leans to recall, wherever there are scores to lean on."""
+        leans = isinstance(asked, RedactRequest) and self.extractor.has_scores(asked.detectors)
+        return self.config.redaction_point if leans and asked.cut is None else asked.cut
 
     async def _entries(self, asked: Parsed, entry: Callable[[Extraction, str, Parsed], Entry]) -> Entry:
         if asked.texts is None:
@@ -105,7 +111,7 @@ class Service:
     ) -> Entry:
         try:
             checked = self.extractor.check_text(text)
-            extraction = await self.extractor.extract(checked, asked.types, asked.detectors)
+            extraction = await self.extractor.extract(checked, asked.types, asked.detectors, self._cut(asked))
             # Redaction reads the text once more: off the event loop, which other requests wait for.
             return await asyncio.to_thread(entry, extraction, checked, asked)
         except RequestError as error:

@@ -9,6 +9,7 @@ from pydantic import Field
 from configs.reader import StrictConfig
 from pii.redaction import Policy
 from serving.extractor import ExtractorConfig
+from serving.scoring import OperatingPoint
 
 
 class HttpSettings(StrictConfig):
@@ -37,6 +38,9 @@ class ServeConfig(StrictConfig):
     """What `/redact` and ``pii redact`` put in place of an entity."""
     redaction_key_file: Path | None = None
     """File with the key of operators that need one; null: the variable ``PII_REDACTION_KEY``, if set."""
+    redaction_point: OperatingPoint = "recall"
+    """Which threshold of the model's scores redaction uses where nobody says another: to hide too much is
+    better than too little. What the patterns find is hidden at any."""
     http: HttpSettings = HttpSettings()
     """The service."""
     shard_rows: int = Field(default=1000, gt=0)

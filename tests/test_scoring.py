@@ -3,25 +3,31 @@
 import asyncio
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pii import codec
 from pii.errors import ModelFolderError, RequestError
-from pii.model_folder import read_manifest
+from pii.model_folder import read_manifest, write_manifest
 from pii.patterns import Match
 from pii.spans import Span
 from serving import evidence
+from serving import extract as extract_command
+from serving import redact as redact_command
+from serving.app import create_app
 from serving.candidates import VERSION, Candidate, candidates
 from serving.engines.protocol import Generation
 from serving.evidence import TokenEvidence, TokenLengths
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.scoring import contributions, probability, read_calibration, scored
+from serving.settings import ServeConfig
 
 SEED = "我叫张三，电话13800138000"
 
@@ -292,3 +298,99 @@ def test_scores_keep_the_rest_of_a_span() -> None:
     one = Candidate(Span(0, 2, "URL", subtype="x", source="model"), {})
     (told,) = scored([one], {"bias": 0.0})
     assert asdict(told.span) == asdict(one.span) | {"score": 0.5}
+
+
+# --- over HTTP and in files -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(calibrated: Extractor) -> Iterator[TestClient]:
+    with TestClient(create_app(ServeConfig(), calibrated)) as made:
+        yield made
+
+
+def entities(client: TestClient, **members: Any) -> list[dict[str, Any]]:
+    answer = client.post("/extract", json={"text": SEED, **members})
+    assert answer.status_code == 200
+    listed: list[dict[str, Any]] = answer.json()["entities"]
+    return listed
+
+
+def test_an_entity_has_four_keys_unless_it_is_to_be_explained(client: TestClient) -> None:
+    plain, explained = entities(client), entities(client, explain=True)
+    assert [set(entity) for entity in plain] == [{"type", "value", "start", "end"}] * 2
+    for short, long in zip(plain, explained, strict=True):
+        assert {key: long[key] for key in short} == short
+        assert long["source"] in ("pattern", "model+pattern")
+        assert sum(long["contributions"].values()) == pytest.approx(
+            math.log(long["score"] / (1 - long["score"])), abs=1e-3
+        )
+
+
+def test_a_request_names_its_threshold(client: TestClient) -> None:
+    assert entities(client, threshold=0.9) == entities(client, operating_point="precision") == []
+    assert len(entities(client, threshold=0)) >= len(entities(client, operating_point="balanced")) == 2
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({"threshold": 1.5}, "wrong_member"),
+        ({"threshold": "high"}, "wrong_member"),
+        ({"operating_point": "best"}, "wrong_member"),
+        ({"threshold": 0.5, "operating_point": "recall"}, "threshold_or_point"),
+        ({"threshold": 0.5, "detectors": "patterns"}, "no_scores"),
+        ({"operating_point": "recall", "detectors": "model"}, "no_scores"),
+    ],
+)
+def test_wrong_thresholds_are_named(client: TestClient, members: dict[str, Any], code: str) -> None:
+    answer = client.post("/extract", json={"text": SEED, **members})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert "张三" not in answer.text
+
+
+def test_redaction_leans_to_recall(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    extract = Extractor.extract
+
+    async def noted(self: Extractor, text: str, types: Any, detectors: Any, threshold: Any) -> Extraction:
+        asked.append(threshold)
+        return await extract(self, text, types, detectors, threshold)
+
+    monkeypatch.setattr(Extractor, "extract", noted)
+    for members in ({}, {"operating_point": "precision"}, {"detectors": "patterns"}):
+        answer = client.post("/redact", json={"text": SEED, **members})
+        assert "13800138000" not in answer.json()["text"]
+    client.post("/extract", json={"text": SEED})
+    # Where there are no scores, there is nothing to lean on.
+    assert asked == ["recall", "precision", None, None]
+
+
+def test_batch_commands_take_an_operating_point(
+    untrained_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    model, rows = tmp_path / "model", tmp_path / "rows.jsonl"
+    shutil.copytree(untrained_model, model)
+    rows.write_text(json.dumps({"text": SEED}), encoding="utf-8")
+    engine = ["--model", str(model), "--set", "extractor.engine=transformers"]
+
+    def run(main: Any, out: str, *words: str) -> int:
+        code: int = main([str(rows), "-o", str(tmp_path / out), *engine, *words])
+        return code
+
+    assert run(extract_command.main, "none", "--operating-point", "recall") == 2
+    assert "--operating-point: " in capsys.readouterr().err
+    manifest = read_manifest(model)
+    write_manifest(model, manifest.model_copy(update={"calibration": CALIBRATION}))
+    found = {}
+    for point in ("balanced", "precision"):
+        assert run(extract_command.main, point, "--operating-point", point) == 0
+        row = json.loads((tmp_path / point).read_text(encoding="utf-8"))
+        found[point] = [(e["start"], e["end"], e["type"]) for e in row["entities"]]
+        assert all(set(entity) == {"type", "value", "start", "end"} for entity in row["entities"])
+    assert set(found["balanced"]) == IN_SEED
+    assert found["precision"] == []
+    assert run(redact_command.main, "clean") == 0
+    assert "13800138000" not in (tmp_path / "clean").read_text(encoding="utf-8")

@@ -372,10 +372,13 @@ def test_a_model_is_required_unless_patterns_look_alone() -> None:
 
 @pytest.mark.parametrize("profile", ["mini", "qwen2-1.5b"])
 def test_the_recipes_name_every_field(repository: Path, profile: str) -> None:
+    """All but the policy's prose, which belongs to policies in files of their own."""
     from configs.reader import load, read_yaml
     from serving.settings import ServeConfig
 
     path = repository / "configs" / profile / "serve.yaml"
     config = load(path, ServeConfig)
-    assert config.model_dump(mode="json") == read_yaml(path)
+    values = config.model_dump(mode="json")
+    del values["redaction"]["description"], values["redaction"]["default"]["basis"]
+    assert values == read_yaml(path)
     assert profile != "mini" or config == ServeConfig()

@@ -143,13 +143,14 @@ def _run(job: Job) -> int:
         if job.source != STANDARD:
             source = stack.enter_context(Path(job.source).open("rb"))
         identity = _identity(job) if STANDARD not in (job.source, job.out) else {}
-        sink = _sink(job, stack, identity)
         extractor = stack.enter_context(Extractor.open(job.config.extractor))
         try:
             extractor.plan(job.types, threshold=job.point)
         except RequestError as error:
             option = "--operating-point" if error.code == "no_scores" else "--types"
             raise ConfigError(f"{option}: {error.place}: {error}") from None
+        # Last, so that a job that is refused leaves no folder that would be in the way of a better one.
+        sink = _sink(job, stack, identity)
         if sink.start:
             source.seek(sink.start)
             logger.info("going on from line %d", sink.next_line)

@@ -325,6 +325,15 @@ def num_shards(out: Path) -> int:
         return 0
 
 
+def test_a_refused_job_is_not_in_the_way_of_the_next(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "电话13800138000"}\n', encoding="utf-8")
+    words = [str(source), "-o", str(out), "--detectors", "patterns"]
+    assert extract.main([*words, "--types", "NO_SUCH_TYPE"]) == 2
+    assert list(tmp_path.iterdir()) == [source]
+    assert extract.main(words) == 0
+
+
 def stop_after(job: subprocess.Popen[bytes], out: Path, more: int, how: signal.Signals) -> int:
     """Send a signal once so many more shards are finished; returns the exit code."""
     before = num_shards(out)

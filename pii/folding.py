@@ -166,8 +166,15 @@ _FEWEST_SPELLED = 5
 
 
 def _spelled_out(match: re.Match[str]) -> str:
-    """The digits of a spelled-out number; its groups are parted as groups of digits are."""
-    if sum(char not in " ，-" for char in match[0]) < _FEWEST_SPELLED:
+    """The digits of a spelled-out number; its groups are parted as groups of digits are.
+
+    Nobody changes from one way of writing digits to the other within a number: beside a digit they are words.
+    """
+    around = (
+        match.string[max(0, match.start() - 1) : match.start()] + match.string[match.end() : match.end() + 1]
+    )
+    beside_digit = any(char.isascii() and char.isdigit() for char in around)
+    if beside_digit or sum(char not in " ，-" for char in match[0]) < _FEWEST_SPELLED:
         return match[0]
     return match[0].translate(_SPELLED_DIGITS)
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pii.patterns import find
@@ -308,6 +308,8 @@ HAN = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), max_siz
 
 
 @given(st.sampled_from(sorted(PLANTED)), HAN, HAN)
+@example("BANK_CARD_NUMBER", "", "一一一一一")
+@example("PHONE_NUMBER", "一二三四五", "")
 @settings(max_examples=300, deadline=None)
 def test_a_valid_identifier_is_found_between_any_chinese_characters(type, before, after):
     # A label may stand in the random text and decide another type: the place has to be found in any case.
@@ -377,9 +379,10 @@ HOSTILE = {
 
 
 def _seconds(text):
-    begin = time.perf_counter()
+    # Of the processor: what else runs on the machine is not measured.
+    begin = time.process_time()
     find(text, ALL_TYPES)
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))

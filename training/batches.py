@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ class TokenBatches(Sampler[list[int]]):
         self._lengths = np.asarray(lengths)
         self._seed, self._short_first = seed, short_first
         self._rank, self._num_processes = rank, num_processes
-        self._bounds = _bounds(np.sort(self._lengths), max_tokens, max_examples)
+        self._bounds = bounds(np.sort(self._lengths).tolist(), max_tokens, max_examples)
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -86,15 +87,15 @@ class TokenBatches(Sampler[list[int]]):
         return 1 - float(lengths.sum()) / size
 
 
-def _bounds(sorted_lengths: np.ndarray, max_tokens: int, max_examples: int) -> list[int]:
-    """Where batches begin and end in the sorted examples."""
-    bounds = [0]
-    for index, length in enumerate(sorted_lengths.tolist()):
-        size = index - bounds[-1]
+def bounds(sorted_lengths: Sequence[int], max_tokens: int, max_examples: float = math.inf) -> list[int]:
+    """Where batches begin and end in examples that are sorted by length, as `TokenBatches` cuts them."""
+    places = [0]
+    for index, length in enumerate(sorted_lengths):
+        size = index - places[-1]
         if size and (size == max_examples or (size + 1) * padded(length) > max_tokens):
-            bounds.append(index)
-    bounds.append(len(sorted_lengths))
-    return bounds
+            places.append(index)
+    places.append(len(sorted_lengths))
+    return places
 
 
 def cut(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pii import codec
+from training.batches import bounds, padded
 from training.examples import RememberingTokenizer
 from training.lessons import Lessons
 from training.pretrain_recipe import KINDS, BaseRecipe, Kind, Phase
@@ -99,17 +101,13 @@ class Stream:
 
 def cut(examples: Sequence[Example], max_tokens: int) -> list[Batch]:
     """Batches of similar lengths; an example with more tokens than a batch may have is one of its own."""
-    groups: list[list[Example]] = []
-    for example in sorted(examples, key=lambda e: len(e.ids)):
-        if groups and (len(groups[-1]) + 1) * len(example.ids) <= max_tokens:
-            groups[-1].append(example)
-        else:
-            groups.append([example])
-    return [_padded(group) for group in groups]
+    ordered = sorted(examples, key=lambda e: len(e.ids))
+    places = bounds([len(example.ids) for example in ordered], max_tokens)
+    return [_padded(ordered[start:end]) for start, end in pairwise(places)]
 
 
 def _padded(examples: Sequence[Example]) -> Batch:
-    shape = len(examples), max(len(example.ids) for example in examples)
+    shape = len(examples), padded(max(len(example.ids) for example in examples))
     ids, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = example.ids

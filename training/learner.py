@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
+from training.batches import padded
 from training.device import Device
 from training.endless import Batch
 from training.pretrain_recipe import KINDS, RateRecipe
@@ -82,7 +83,10 @@ class Learner:
         with self.autocast():
             # No mask: padding stands on the right, where causal attention never looks.
             hidden = self.model.model(input_ids=ids_BT[:, :-1], use_cache=False).last_hidden_state
-            return self.model.lm_head(hidden[counts_BT]), ids_BT[:, 1:][counts_BT]
+            counted = hidden[counts_BT]
+            # Rows of zeros keep the shapes few, as `LENGTH_STEP` says.
+            filled = pad(counted, (0, 0, 0, padded(len(counted)) - len(counted)))
+            return self.model.lm_head(filled)[: len(counted)], ids_BT[:, 1:][counts_BT]
 
     def take_tally(self) -> dict[str, float]:
         """Mean loss and share of right tokens of each kind's answers since the last call; begins anew."""

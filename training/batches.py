@@ -94,8 +94,7 @@ def bounds(sorted_lengths: Sequence[int], max_tokens: int, max_examples: float =
         size = index - places[-1]
         if size and (size == max_examples or (size + 1) * padded(length) > max_tokens):
             places.append(index)
-    places.append(len(sorted_lengths))
-    return places
+    return [*places, len(sorted_lengths)] if sorted_lengths else places
 
 
 def cut(

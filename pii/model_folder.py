@@ -7,10 +7,11 @@ the manifest first.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import PlainValidator, Field
 
 from configs.atomic import writing
 from configs.errors import ConfigError
@@ -20,6 +21,35 @@ from pii.errors import ModelFolderError
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
+
+_PROGRAM = Path(__file__).resolve().parents[1]
+"""Where ``models/`` lies, in a checkout and in an installed wheel alike."""
+
+
+def find(names: str | Path | Sequence[str | Path]) -> Path:
+    """The first of some model folders that is there.
+
+    A relative path that does not exist from the working directory is looked up beside the program, where
+    ``models/mini`` comes with it.
+
+    Returns:
+        The folder; where none is there, the first name as it was given, for a message that names it.
+    """
+    paths = [Path(name) for name in ([names] if isinstance(names, str | Path) else names)]
+    tried = (place for path in paths for place in (path, _PROGRAM / path))
+    return next((place for place in tried if place.is_dir()), paths[0])
+
+
+def _found(value: object) -> Path:
+    """`find` for a field of a recipe. Raises ValueError: not names of folders."""
+    names: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
+    if not names or not all(isinstance(name, str | Path) for name in names):
+        raise ValueError("expected a model folder, or a list of them")
+    return find(names)
+
+
+Found = Annotated[Path, PlainValidator(_found)]
+"""A field of a recipe that names a model folder, or several of which the first that is there is taken."""
 
 
 class ModelManifest(StrictConfig):

@@ -15,14 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
-from pii import patterns
+from pii import model_folder, patterns
 from pii.errors import RequestError
 from pii.model_folder import ModelManifest, read_manifest
 from pii.patterns import Match
@@ -48,8 +47,11 @@ Detectors = Literal["merged", "model", "patterns"]
 class ExtractorConfig(StrictConfig):
     """How texts are read. The same for the service, the batch commands and the evaluation."""
 
-    model: Path | None = Path("runs/mini/model")
-    """Model folder, relative to the working directory. Not read where `detectors` is ``patterns``."""
+    model: model_folder.Found | None = Field(
+        default=("runs/mini/model", "models/mini"), validate_default=True
+    )
+    """Model folder, or several of which the first that is there is taken; ``models/mini`` comes with the
+    program. Not read where `detectors` is ``patterns``."""
     detectors: Detectors = "merged"
     """Who looks where a request does not say. ``patterns`` loads no model at all."""
     operating_point: OperatingPoint = "balanced"

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from pii import codec
+from configs.reader import StrictConfig
+from pii import codec, model_folder
 from pii.errors import ModelFolderError
-from pii.model_folder import MANIFEST, ModelManifest, read_manifest, write_manifest
+from pii.model_folder import MANIFEST, ModelManifest, find, read_manifest, write_manifest
 
 
 def manifest(**changes: Any) -> ModelManifest:
@@ -107,3 +109,36 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
     del values["data_sources"]
     (tmp_path / MANIFEST).write_text(json.dumps(values), encoding="utf-8")
     assert "data_sources: is required" in refusal(tmp_path)
+
+
+class Recipe(StrictConfig):
+    model: model_folder.Found | None = None
+
+
+def test_the_first_folder_that_is_there_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("second").mkdir()
+    assert Recipe(model=["first", "second"]).model == Path("second")
+    Path("first").mkdir()
+    assert Recipe(model=["first", "second"]).model == Path("first")
+    assert Recipe(model="second").model == Path("second")
+    assert Recipe(model=None).model is None
+
+
+def test_a_folder_that_is_nowhere_keeps_the_name_it_was_given() -> None:
+    assert find(["no/such", "other"]) == Path("no/such")
+
+
+def test_what_comes_with_the_program_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find("pii") == Path(model_folder.__file__).parent
+    Path("pii").mkdir()
+    assert find("pii") == Path("pii")
+
+
+@pytest.mark.parametrize("value", [[], 1, [None], {"a": "b"}])
+def test_what_names_no_folder_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        Recipe(model=value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.stage import file_hash
 from pii.errors import ModelFolderError
+from pii.model_folder import find
 
 if TYPE_CHECKING:
     import torch
@@ -40,12 +41,14 @@ class Base:
 def resolve(name: str, revision: str | None = None, *, config_only: bool = False) -> Base:
     """Find a base model: a local folder, or else a hub id, which is downloaded unless it is cached.
 
+    ``models/mini``, which comes with the program, is found from any working directory.
+
     ``HF_ENDPOINT`` names a mirror, ``HF_HUB_OFFLINE=1`` forbids the network; both are the hub client's own.
     With `config_only` nothing but the few bytes of ``config.json`` is fetched.
 
     Raises ModelFolderError: nothing is there; the message names the three ways to get one.
     """
-    folder = Path(name)
+    folder = find(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ModelFolderError(f"{folder}: no config.json; not a model folder")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import PlainValidator, Field
+from pydantic import Field, PlainValidator
 
 from configs.atomic import writing
 from configs.errors import ConfigError

@@ -18,7 +18,10 @@ from configs.errors import ConfigError
 from configs.reader import RECIPES, load
 from data_pipeline import rendering
 from data_pipeline.splits import synthetic_split
+from pii import codec
+from pii.grounding import ground
 from pii.model_folder import read_manifest
+from pii.taxonomy import shipped
 from serving.extractor import Extractor, ExtractorConfig
 from training import pretrain
 from training.bare import SMALLEST, Architecture, make_config
@@ -31,6 +34,7 @@ from training.pretrain_recipe import BaseRecipe, BatchSizes
 from training.pretrain_run import HISTORY, STATE, PretrainRun
 from training.probes import make_probe
 from training.progress import Progress, batches
+from training.tagging import UNTAGGED, Tagger, tags
 from training.tokenizer import load as load_tokenizer
 from training.tokenizer import train as train_tokenizer
 
@@ -44,6 +48,7 @@ TINY: dict[str, Any] = {
     ],
     "batch": {"tokens": 1024, "pool": 24},
     "probe": {"every_steps": 8, "documents": 3, "answered": 0},
+    "tagging": {"layer": 1},
     "workers": 1,
     "precision": "fp32",
 }
@@ -134,7 +139,7 @@ def test_the_answer_of_a_copy_task_is_what_its_instruction_asks_for(seed: int):
 
 def test_an_example_depends_on_its_phase_and_index_alone(stream: Stream, lessons: Lessons):
     first, second = stream.recipe.phases
-    again = Stream(recipe_of(), Lessons(recipe_of(), recipe_of().data_config()), stream._tokenizer)
+    again = Stream(recipe_of(), Lessons(recipe_of(), recipe_of().data_config()), stream._plain)
     wanted = [stream.example(first, index) for index in range(12)]
     assert [again.example(first, index) for index in reversed(range(12))] == wanted[::-1]
     assert len({tuple(e.ids) for e in wanted if isinstance(e, Example)}) > 10
@@ -194,7 +199,7 @@ def test_prompts_count_little_and_random_strings_do_not_count(stream: Stream):
 
 
 def test_what_is_longer_than_the_context_is_left_out_and_counted(stream: Stream, lessons: Lessons):
-    short = Stream(recipe_of(context_tokens=64), lessons, stream._tokenizer)
+    short = Stream(recipe_of(context_tokens=64), lessons, stream._plain)
     pool = short.pool(short.recipe.phases[0], 0, 40, 256)
     kept = sum(len(batch.kinds) for batch in pool.batches)
     assert pool.left_out["longer than the context"] > 0
@@ -210,6 +215,54 @@ def test_batches_are_bounded_and_hold_every_example_once(lengths: list[int], max
     assert sorted(int(row[0]) - 1 for b in made for row in b.ids) == list(range(len(lengths)))
     assert sum(b.num_tokens for b in made) == sum(lengths) == sum(int(b.weights.sum()) for b in made)
     assert all(((b.ids == 0) == (b.weights == 0)).all() for b in made)
+
+
+def test_tags_say_of_every_token_of_the_document_which_entity_it_belongs_to(lessons: Lessons, stream: Stream):
+    tokenizer: Any = stream._plain
+    names = [entity_type.name for entity_type in shipped()]
+    num_values = 0
+    for index in range(30):
+        kind, messages = lessons.draw(recipe_of().phases[-1], index)
+        if isinstance(messages, str) or kind not in ("extraction", "inserted"):
+            continue
+        text, answer = messages[1]["content"], codec.parse(messages[2]["content"])
+        spans = ground(text, answer.mentions).spans
+        tagged = tags(tokenizer, [*messages])
+        ids, is_answer = codec.encode(tokenizer, messages, answer_next=False)
+        first = tagged.count(UNTAGGED)
+        assert len(tagged) < is_answer.index(True)
+        assert tokenizer.decode(ids[first : len(tagged)]) == text
+        offsets = tokenizer(
+            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+        )["offset_mapping"]
+        for (start, end), tag in zip(offsets, tagged[first:], strict=True):
+            touched = next((span for span in spans if span.start < end and start < span.end), None)
+            assert (touched is None) == (tag == 0)
+            if touched is not None:
+                assert names[(tag - 1) // 2] == touched.type
+                assert (tag % 2 == 1) == (start <= touched.start)
+        num_values += len(spans)
+    assert num_values > 20
+
+
+def test_the_head_of_the_auxiliary_task_learns_from_what_is_tagged_alone():
+    torch.manual_seed(0)
+    hidden, wanted = torch.randn(4, 20, 32), torch.randint(0, 5, (4, 20))
+    wanted[:, :3] = UNTAGGED
+    tagger = Tagger(32)
+    optimizer = torch.optim.Adam(tagger.parameters(), lr=0.05)
+    losses = []
+    for _ in range(60):
+        loss = tagger.loss(hidden, wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 3
+    # What has no tag does not count: neither its states nor their number.
+    other = hidden.clone()
+    other[:, 0] += 1.0
+    assert tagger.loss(other, wanted).item() == pytest.approx(tagger.loss(hidden, wanted).item())
 
 
 # --- place in the stream ----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from training.batches import bounds, padded
 from training.examples import RememberingTokenizer
 from training.lessons import Lessons
 from training.pretrain_recipe import KINDS, BaseRecipe, Kind, Phase
+from training.tagging import UNTAGGED, tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,13 @@ class Example:
         kind: what it is.
         ids: its tokens.
         weights: for each token how much its prediction counts.
+        tags: for the first tokens, which entity of the document they belong to (`training.tagging`).
     """
 
     kind: Kind
     ids: list[int] = field(repr=False)
     weights: list[float] = field(repr=False)
+    tags: list[int] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,14 @@ class Batch:
     Attributes:
         ids: tokens (B, T), int32.
         weights: how much each token's prediction counts (B, T), float32; 1 marks an answer.
+        tags: of `training.tagging` (B, T), int64.
         kinds: place of each example's kind in `KINDS` (B,), int64.
         num_tokens: tokens without padding.
     """
 
     ids: npt.NDArray[np.int32] = field(repr=False)
     weights: npt.NDArray[np.float32] = field(repr=False)
+    tags: npt.NDArray[np.int64] = field(repr=False)
     kinds: npt.NDArray[np.int64] = field(repr=False)
     num_tokens: int
 
@@ -75,7 +80,7 @@ class Stream:
 
     def __init__(self, recipe: BaseRecipe, lessons: Lessons, tokenizer: codec.Tokenizer) -> None:
         self.recipe, self.lessons = recipe, lessons
-        self._tokenizer = RememberingTokenizer(tokenizer)
+        self._plain, self._tokenizer = tokenizer, RememberingTokenizer(tokenizer)
 
     def example(self, phase: Phase, index: int) -> Example | str:
         """Example `index` of a phase, or the reason why there is none."""
@@ -88,7 +93,9 @@ class Stream:
         # Nothing can be learned of a random string before it is repeated, and chat is language modelling.
         outside = 0.0 if kind == "copy" else phase.text_weight
         inside = phase.text_weight if kind == "chat" else 1.0
-        return Example(kind, ids, [inside if answer else outside for answer in is_answer])
+        weights = [inside if answer else outside for answer in is_answer]
+        tagged = self.recipe.tagging is not None and kind in ("extraction", "inserted")
+        return Example(kind, ids, weights, tags(self._plain, [*messages]) if tagged else [])
 
     def pool(self, phase: Phase, start: int, count: int, batch_tokens: int) -> Pool:
         """Examples `start` to ``start + count`` of a phase, as batches of at most so many padded tokens."""
@@ -109,11 +116,13 @@ def cut(examples: Sequence[Example], max_tokens: int) -> list[Batch]:
 def _padded(examples: Sequence[Example]) -> Batch:
     shape = len(examples), padded(max(len(example.ids) for example in examples))
     ids, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    tagged = np.full(shape, UNTAGGED, np.int64)
     for row, example in enumerate(examples):
+        tagged[row, : len(example.tags)] = example.tags
         ids[row, : len(example.ids)] = example.ids
         weights[row, : len(example.ids)] = example.weights
     kinds = np.array([KINDS.index(example.kind) for example in examples], np.int64)
-    return Batch(ids, weights, kinds, sum(len(example.ids) for example in examples))
+    return Batch(ids, weights, tagged, kinds, sum(len(example.ids) for example in examples))
 
 
 # --- in a process of its own --------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy, pad
 from training.batches import padded
 from training.device import Device
 from training.endless import Batch
-from training.pretrain_recipe import KINDS, RateRecipe
+from training.pretrain_recipe import KINDS, RateRecipe, TaggingRecipe
+from training.tagging import Tagger
 
 
 class Learner:
@@ -24,14 +25,20 @@ class Learner:
     Args:
         model: a ``Qwen2ForCausalLM`` in float32.
         rates: the optimizers.
+        tagging: the auxiliary task; None: there is none.
         device: where to compute, and in which number format.
     """
 
-    def __init__(self, model: Any, rates: RateRecipe, device: Device) -> None:
+    def __init__(
+        self, model: Any, rates: RateRecipe, device: Device, tagging: TaggingRecipe | None = None
+    ) -> None:
         self.device = torch.device(device.kind)
         self.model = model.to(self.device)
+        self._tagging = tagging
+        self.tagger = Tagger(model.config.hidden_size).to(self.device)
         self._rates, self._rounds = rates, device.precision == "bf16"
         matrices, tables, vectors = _by_shape(model)
+        vectors += list(self.tagger.parameters())
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Muon(
                 matrices, lr=rates.matrices, weight_decay=rates.weight_decay, adjust_lr_fn="match_rms_adamw"
@@ -65,10 +72,16 @@ class Learner:
         ids_BT = torch.from_numpy(batch.ids).to(self.device).long()
         weights_BT = torch.from_numpy(batch.weights).to(self.device)[:, 1:]
         counts_BT = weights_BT > 0
-        logits, targets = self._logits(ids_BT, counts_BT)
+        hidden = self._hidden(ids_BT)
+        logits, targets = self._logits(hidden[-1], ids_BT, counts_BT)
         losses = cross_entropy(logits.float(), targets, reduction="none")
         weights = weights_BT[counts_BT]
-        ((losses * weights).sum() / weights.sum().clamp(min=1e-9)).backward()
+        loss = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
+        if self._tagging is not None:
+            tags_BT = torch.from_numpy(batch.tags).to(self.device)[:, :-1]
+            with self.autocast():
+                loss = loss + self._tagging.weight * self.tagger.loss(hidden[self._tagging.layer], tags_BT)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._rates.max_grad_norm)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -78,14 +91,25 @@ class Learner:
             seen = torch.stack([losses, (logits.argmax(-1) == targets).float(), torch.ones_like(losses)], 1)
             self._tally.index_add_(0, kinds, seen * ((weights == 1) | (kinds == CHAT))[:, None])
 
-    def _logits(self, ids_BT: torch.Tensor, counts_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (N, vocabulary) and targets (N,) of the tokens that count, and of no other."""
+    def _hidden(self, ids_BT: torch.Tensor) -> Any:
+        """Hidden states (B, T - 1, hidden size) of all but the last token, of the embeddings and every layer.
+
+        Those of the last layer are normalised.
+        """
         with self.autocast():
             # No mask: padding stands on the right, where causal attention never looks.
-            hidden = self.model.model(input_ids=ids_BT[:, :-1], use_cache=False).last_hidden_state
-            counted = hidden[counts_BT]
-            # Rows of zeros keep the shapes few, as `LENGTH_STEP` says.
-            filled = pad(counted, (0, 0, 0, padded(len(counted)) - len(counted)))
+            return self.model.model(
+                input_ids=ids_BT[:, :-1], use_cache=False, output_hidden_states=True
+            ).hidden_states
+
+    def _logits(
+        self, hidden_BTD: torch.Tensor, ids_BT: torch.Tensor, counts_BT: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (N, vocabulary) and targets (N,) of the tokens that count, and of no other."""
+        counted = hidden_BTD[counts_BT]
+        # Rows of zeros keep the shapes few, as `LENGTH_STEP` says.
+        filled = pad(counted, (0, 0, 0, padded(len(counted)) - len(counted)))
+        with self.autocast():
             return self.model.lm_head(filled)[: len(counted)], ids_BT[:, 1:][counts_BT]
 
     def take_tally(self) -> dict[str, float]:
@@ -108,7 +132,7 @@ class Learner:
         counts_BT = torch.zeros(1, len(ids) - 1, dtype=torch.bool, device=self.device)
         counts_BT[:, first - 1 :] = True
         with torch.no_grad():
-            logits, targets = self._logits(ids_BT, counts_BT)
+            logits, targets = self._logits(self._hidden(ids_BT)[-1], ids_BT, counts_BT)
             losses = cross_entropy(logits.float(), targets, reduction="none")
         return losses.cpu(), (logits.argmax(-1) == targets).cpu()
 
@@ -116,6 +140,7 @@ class Learner:
         """Everything that a later start needs; tensors and plain values."""
         return {
             "model": self.model.state_dict(),
+            "tagger": self.tagger.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "tally": self._tally,
         }
@@ -123,6 +148,7 @@ class Learner:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a `state`, wherever it was computed."""
         self.model.load_state_dict(state["model"])
+        self.tagger.load_state_dict(state["tagger"])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
         self._tally.copy_(state["tally"])

@@ -70,6 +70,15 @@ class RateRecipe(StrictConfig):
     """Gradients are clipped to this norm."""
 
 
+class TaggingRecipe(StrictConfig):
+    """The auxiliary task: each token of a document tells which entity it belongs to (`training.tagging`)."""
+
+    weight: float = Field(default=0.5, gt=0)
+    """How much its mean loss counts beside the mean loss of the answers."""
+    layer: int = Field(default=3, ge=0)
+    """The layer behind which the tags are read; 0: the embeddings. The layers above make use of them."""
+
+
 class ProbeRecipe(StrictConfig):
     """What is measured on the way, on documents of families that training never sees."""
 
@@ -109,6 +118,8 @@ class BaseRecipe(StrictConfig):
     """On an accelerator."""
     rates: RateRecipe = RateRecipe()
     """The optimizers."""
+    tagging: TaggingRecipe | None = None
+    """The auxiliary task; null: answers alone."""
     schedule: ScheduleRecipe = ScheduleRecipe(shape="wsd", warmup=0.01, floor=0.02, decay=0.2)
     """The rates over the run's tokens; a `warmup` of 1 and more is a number of tokens."""
     max_minutes: float | None = Field(default=None, gt=0)
@@ -130,6 +141,12 @@ class BaseRecipe(StrictConfig):
     def _phases_differ(self) -> Self:
         if len({phase.name for phase in self.phases}) < len(self.phases):
             raise ValueError("phases: two have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _layer_exists(self) -> Self:
+        if self.tagging is not None and self.tagging.layer > self.architecture.num_layers:
+            raise ValueError("tagging.layer: the architecture has no such layer")
         return self
 
     def phase_at(self, tokens: int) -> Phase:

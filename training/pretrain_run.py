@@ -62,7 +62,7 @@ class PretrainRun:
             seed=recipe.seed,
             induction=recipe.induction,
         )
-        self.learner = Learner(model, recipe.rates, self._where)
+        self.learner = Learner(model, recipe.rates, self._where, recipe.tagging)
         self.progress = Progress(device=str(self._where))
         if (folder / STATE).is_file():
             self._restore(folder / STATE)

@@ -75,6 +75,9 @@ class Tagger(nn.Module):
         super().__init__()
         self.norm = nn.RMSNorm(hidden_size)
         self.heads = nn.Linear(hidden_size, len(DELAYS) * num_tags())
+        # Not random: a run depends on its seed alone.
+        nn.init.zeros_(self.heads.weight)
+        nn.init.zeros_(self.heads.bias)
 
     def loss(self, hidden_BTD: torch.Tensor, tags_BT: torch.Tensor) -> torch.Tensor:
         """Mean cross entropy over the tags that the states can tell; 0 where there is none.

@@ -31,6 +31,7 @@ HEAVY = (
     "faker",
     "peft",
     "pyarrow",
+    "ray",
     "torch",
     "transformers",
     "trl",
@@ -93,7 +94,9 @@ def test_no_module_loads_a_heavy_library_when_it_is_imported() -> None:
     done = python(IMPORT_ALL.format(rooms=rooms))
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
-    assert loaded & {"torch", "transformers", "trl", "peft", "datasets", "vllm", "bitsandbytes"} == set()
+    assert (
+        loaded & {"torch", "transformers", "trl", "peft", "datasets", "vllm", "bitsandbytes", "ray"} == set()
+    )
 
 
 # --- the command ------------------------------------------------------------------------------------

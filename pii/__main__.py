@@ -20,7 +20,7 @@ COMMANDS = {
     "merge": ("training.merge", "merge an adapter into its base"),
     "eval": ("evaluation.run", "measure what serving does, and write the report"),
     "calibrate": ("evaluation.calibrate", "learn scores and operating points from validation documents"),
-    "serve": ("serving.app", "answer POST /extract and /redact over HTTP"),
+    "serve": ("serving.server", "answer POST /extract and /redact over HTTP"),
     "extract": ("serving.extract", "find entities in a JSONL file"),
     "redact": ("serving.redact", "remove entities from a JSONL or text file"),
     "restore": ("pii.redaction.restoring", "open what was sealed in a redacted file"),

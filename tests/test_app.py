@@ -20,10 +20,11 @@ from starlette.testclient import TestClient
 
 from configs.errors import UserError
 from pii.patterns import Match
-from serving.app import create_app, main
+from serving.app import create_app
 from serving.engines.protocol import EngineError
 from serving.engines.transformers_engine import TransformersEngine
 from serving.extractor import Extraction, Extractor, ExtractorConfig
+from serving.server import main
 from serving.settings import HttpSettings, ServeConfig
 from tests.strategies import texts
 

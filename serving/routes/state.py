@@ -1,0 +1,69 @@
+"""What the service is and whether it can be asked."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from importlib import metadata
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from pii import codec
+from pii.taxonomy import shipped
+from serving.extractor import Extractor
+from serving.service import Entry, Service
+
+VERSION = metadata.version("pii-extraction")
+
+
+def state_routes(service: Service) -> APIRouter:
+    """GET /healthz, /readyz, /entity_types and /version."""
+    router = APIRouter()
+
+    @router.get("/healthz")
+    async def healthz() -> Entry:
+        """The process is alive."""
+        return {"alive": True}
+
+    @router.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Whether texts can be read, and by what."""
+        if not service.is_ready:
+            return JSONResponse({"ready": False}, HTTPStatus.SERVICE_UNAVAILABLE)
+        state = {
+            "ready": True,
+            "engine": service.extractor.engine,
+            "model": _identity(service.extractor),
+            "requests": service.admission.num_requests,
+        }
+        return JSONResponse(state)
+
+    @router.get("/entity_types")
+    async def entity_types() -> Entry:
+        """The types, their names, tier and law, and which detectors know them."""
+        known = {name: service.extractor.types_of(name) for name in ("model", "patterns")}
+        return {
+            "entity_types": [
+                {**kind.model_dump(), "detectors": [d for d, types in known.items() if kind.name in types]}
+                for kind in shipped()
+            ]
+        }
+
+    @router.get("/version")
+    async def version() -> Entry:
+        """Versions of the program and of the answer format."""
+        return {
+            "version": VERSION,
+            "codec_version": codec.VERSION,
+            "codec_fingerprint": codec.fingerprint(),
+        }
+
+    return router
+
+
+def _identity(extractor: Extractor) -> Entry | None:
+    manifest = extractor.manifest
+    if manifest is None:
+        return None
+    fields = {"base_model", "method", "data_identity", "num_parameters", "window_chars", "context_tokens"}
+    return {"folder": str(extractor.config.model), **manifest.model_dump(mode="json", include=fields)}

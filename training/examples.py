@@ -34,6 +34,11 @@ class Row:
     types: tuple[str, ...] | None
     spans: tuple[Span, ...] | None = field(repr=False)
 
+    @property
+    def text(self) -> str:
+        """What the user says: for a labelled row, the text in which its spans lie."""
+        return next(message["content"] for message in self.messages if message["role"] == "user")
+
 
 class Example(TypedDict):
     """One example for the trainer. ``labels`` are `NOT_TRAINED` outside the assistant's turns."""

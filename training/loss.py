@@ -31,24 +31,35 @@ def answer_losses(
     Returns:
         Losses (N,) in float32 and for each the row of the batch (N,) it stands in.
     """
+    if not fused:
+        logits, targets, rows = answer_logits(model, inputs)
+        return cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing), rows
+    trained_BT = inputs["labels"][:, 1:] != NOT_TRAINED
+    log_probs = model(**inputs, use_cache=False, fused_lm_head=True).log_probs
+    # Virtual tokens of prompt methods stand in front: count from the end.
+    losses = -log_probs[:, log_probs.size(1) - trained_BT.size(1) :][trained_BT].float()
+    return losses, trained_BT.nonzero()[:, 0]
+
+
+def answer_logits(
+    model: Any, inputs: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What the model expects at every trained token of a batch, in the order of `answer_losses`.
+
+    Args:
+        model: a causal language model, perhaps wrapped by PEFT or for several processes.
+        inputs: as for `answer_losses`.
+
+    Returns:
+        Logits (N, V) in float32, the right tokens (N,), and for each the row of the batch (N,).
+    """
     labels = inputs["labels"]
     others = {name: value for name, value in inputs.items() if name != "labels"}
     targets_BT = labels[:, 1:]
     trained_BT = targets_BT != NOT_TRAINED
-    rows = trained_BT.nonzero()[:, 0]
-    if fused:
-        log_probs = model(**others, labels=labels, use_cache=False, fused_lm_head=True).log_probs
-        # Virtual tokens of prompt methods stand in front: count from the end.
-        return -log_probs[:, log_probs.size(1) - targets_BT.size(1) :][trained_BT].float(), rows
     columns = _columns(trained_BT)
     logits = model(**others, use_cache=False, logits_to_keep=columns - labels.size(1)).logits
-    losses = cross_entropy(
-        logits[trained_BT[:, columns]].float(),
-        targets_BT[trained_BT],
-        reduction="none",
-        label_smoothing=label_smoothing,
-    )
-    return losses, rows
+    return logits[trained_BT[:, columns]].float(), targets_BT[trained_BT], trained_BT.nonzero()[:, 0]
 
 
 def _columns(trained_BT: torch.Tensor) -> torch.Tensor:

@@ -92,17 +92,7 @@ def _fit(job: Job, checkpoint: Path | None) -> dict[str, Any]:
     from training.trainer import AnswerTrainer
 
     clock = Clock(job.recipe.length.max_minutes)
-    trainer = AnswerTrainer(
-        job.model,
-        job.recipe,
-        job.tokenizer,
-        job.train,
-        job.validation,
-        job.answered,
-        precision=job.where.precision,
-        clock=clock,
-        from_start=checkpoint is None,
-    )
+    trainer = AnswerTrainer(job, clock, from_start=checkpoint is None)
     counts = count_parameters(job.model)
     trainable, total = (sum(entry[key] for entry in counts.values()) for key in ("trainable", "all"))
     logger.info("%d examples, %d of %d parameters are trained", len(job.train), trainable, total)

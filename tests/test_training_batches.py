@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.batches import LENGTH_STEP, Collator, TokenBatches, padded
+from training.batches import LENGTH_STEP, NO_SOURCE, Collator, TokenBatches, padded
 from training.examples import NOT_TRAINED, Example
 
 lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
@@ -86,4 +86,4 @@ def test_the_collator_pads_on_the_right_and_trains_no_padding():
     assert batch["input_ids"].tolist() == [[5, 6, 7] + [9] * 13, [8] + [9] * 15]
     assert batch["attention_mask"].tolist() == [[1] * 3 + [0] * 13, [1] + [0] * 15]
     assert batch["labels"].tolist() == [[NOT_TRAINED, 6, 7] + [NOT_TRAINED] * 13, [8] + [NOT_TRAINED] * 15]
-    assert batch["source_ids"].tolist() == [0, 1]
+    assert batch["source_ids"].tolist() == [[0] * 3 + [NO_SOURCE] * 13, [1] + [NO_SOURCE] * 15]

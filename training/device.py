@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from configs.errors import ConfigError
-from training.recipe import Precision
+from training.recipe import VIRTUAL_TOKENS, Precision, TrainRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,25 @@ def choose(precision: Precision) -> Device:
     fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     reason = "this CPU multiplies bf16 fast" if fast else "this CPU has no fast bf16"
     return Device(name, kind, "bf16" if fast else "fp32", reason)
+
+
+def varlen_attention() -> str | None:
+    """The attention that keeps the examples of one row apart at no cost, if it is installed; else None.
+
+    Without such a kernel a packed row is right too, under a mask: attention is then computed between all of
+    its tokens, which costs more than little padding does.
+    """
+    from transformers.utils import is_flash_attn_2_available
+
+    return "flash_attention_2" if is_flash_attn_2_available() else None
+
+
+def packs(recipe: TrainRecipe) -> bool:
+    """Whether the examples of a batch stand in one row (`BatchRecipe.layout`)."""
+    if recipe.batch.layout != "auto":
+        return recipe.batch.layout == "packed"
+    fits = not recipe.batch.short_first and recipe.method not in VIRTUAL_TOKENS
+    return fits and varlen_attention() is not None
 
 
 def num_processes() -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from configs.errors import StageError
 from configs.stage import file_hash, read_manifest
@@ -17,6 +17,8 @@ from pii.codec import Message, Tokenizer, encode
 from pii.errors import DataError
 from pii.spans import Document, Span
 from pii.taxonomy import shipped
+from training.recipe import LossWeights
+from training.roles import token_weights
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +43,16 @@ class Row:
 
 
 class Example(TypedDict):
-    """One example for the trainer. ``labels`` are `NOT_TRAINED` outside the assistant's turns."""
+    """One example for the trainer. ``labels`` are `NOT_TRAINED` outside the assistant's turns.
+
+    ``weights``, where there are any, are those of the tokens in the loss (`training.roles`).
+    """
 
     id: str
     source: str
     input_ids: list[int]
     labels: list[int]
+    weights: NotRequired[list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +160,13 @@ class RememberingTokenizer:
 
 
 def encode_rows(
-    rows: Sequence[Row], tokenizer: Tokenizer, context_tokens: int
+    rows: Sequence[Row], tokenizer: Tokenizer, context_tokens: int, weights: LossWeights | None = None
 ) -> tuple[list[Example], list[LeftOut]]:
-    """Tokenise rows; those longer than the context are left out whole and named, never cut."""
+    """Tokenise rows; those longer than the context are left out whole and named, never cut.
+
+    With `weights` the tokens are weighed by their role, and the weights scaled so that the mean trained
+    token counts 1: the size of the loss, and with it the rate that suits, stays what it is without them.
+    """
     remembering = RememberingTokenizer(tokenizer)
     examples: list[Example] = []
     left_out: list[LeftOut] = []
@@ -166,10 +176,34 @@ def encode_rows(
             left_out.append(LeftOut(row.id, row.source, len(ids)))
             continue
         labels = [token if answer else NOT_TRAINED for token, answer in zip(ids, is_answer, strict=True)]
-        examples.append(Example(id=row.id, source=row.source, input_ids=ids, labels=labels))
+        example = Example(id=row.id, source=row.source, input_ids=ids, labels=labels)
+        if weights is not None:
+            example["weights"] = _weights(row, is_answer, tokenizer, weights)
+        examples.append(example)
     if left_out:
         logger.warning("%d examples are longer than %d tokens and left out", len(left_out), context_tokens)
+    if weights is not None:
+        _scale(examples)
     return examples, left_out
+
+
+def _weights(row: Row, is_answer: Sequence[bool], tokenizer: Tokenizer, weights: LossWeights) -> list[float]:
+    """The weight of each token of a row; general chat, which has no roles, counts 1."""
+    if row.spans is None:
+        return [float(answer) for answer in is_answer]
+    # One answer, and behind it the end of its turn.
+    given = [*token_weights(row.messages[-1]["content"], tokenizer, weights), weights.structure]
+    weighed = iter(given)
+    made = [next(weighed) if answer else 0.0 for answer in is_answer]
+    assert sum(is_answer) == len(given), "an extraction example has one answer, its last turn"
+    return made
+
+
+def _scale(examples: Sequence[Example]) -> None:
+    trained = sum(label != NOT_TRAINED for example in examples for label in example["labels"])
+    factor = trained / max(1e-9, sum(sum(example["weights"]) for example in examples))
+    for example in examples:
+        example["weights"] = [weight * factor for weight in example["weights"]]
 
 
 def count_by_source(examples: Sequence[Example]) -> dict[str, int]:

@@ -29,16 +29,16 @@ def answer_losses(
         label_smoothing: share of the target spread over the vocabulary; not with `fused`.
 
     Returns:
-        Losses (N,) in float32 and for each the row of the batch (N,) it stands in.
+        Losses (N,) in float32, and the mask (B, T - 1) of the tokens that they belong to, from the second on.
     """
     if not fused:
-        logits, targets, rows = answer_logits(model, inputs)
-        return cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing), rows
+        logits, targets, trained_BT = answer_logits(model, inputs)
+        return cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing), trained_BT
     trained_BT = inputs["labels"][:, 1:] != NOT_TRAINED
     log_probs = model(**inputs, use_cache=False, fused_lm_head=True).log_probs
     # Virtual tokens of prompt methods stand in front: count from the end.
     losses = -log_probs[:, log_probs.size(1) - trained_BT.size(1) :][trained_BT].float()
-    return losses, trained_BT.nonzero()[:, 0]
+    return losses, trained_BT
 
 
 def answer_logits(
@@ -51,7 +51,7 @@ def answer_logits(
         inputs: as for `answer_losses`.
 
     Returns:
-        Logits (N, V) in float32, the right tokens (N,), and for each the row of the batch (N,).
+        Logits (N, V) in float32, the right tokens (N,), and the mask (B, T - 1) of `answer_losses`.
     """
     labels = inputs["labels"]
     others = {name: value for name, value in inputs.items() if name != "labels"}
@@ -59,7 +59,7 @@ def answer_logits(
     trained_BT = targets_BT != NOT_TRAINED
     columns = _columns(trained_BT)
     logits = model(**others, use_cache=False, logits_to_keep=columns - labels.size(1)).logits
-    return logits[trained_BT[:, columns]].float(), targets_BT[trained_BT], trained_BT.nonzero()[:, 0]
+    return logits[trained_BT[:, columns]].float(), targets_BT[trained_BT], trained_BT
 
 
 def _columns(trained_BT: torch.Tensor) -> torch.Tensor:

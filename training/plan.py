@@ -113,7 +113,7 @@ def plan(recipe: TrainRecipe, model: Any, lengths: list[int], where: device.Devi
     counts = count_parameters(model)
     trainable, total = (sum(entry[key] for entry in counts.values()) for key in ("trainable", "all"))
     num_processes = device.num_processes()
-    batches = cut(lengths, recipe, num_processes=num_processes)
+    batches = cut(lengths, recipe, packed=device.packs(recipe), num_processes=num_processes)
     steps_per_epoch = -(-len(batches) // recipe.batch.accumulation)
     steps = num_steps(recipe.length, len(batches), recipe.batch.accumulation)
     tokens_per_step = sum(lengths) / steps_per_epoch

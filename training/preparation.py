@@ -56,7 +56,8 @@ def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: dev
     """
     rows, validation_rows = data.rows("train"), data.rows("validation")
     tokenizer = load_tokenizer(base.folder) if base else _new_tokenizer(recipe, rows)
-    examples, left_out = encode_rows(rows, tokenizer, recipe.context_tokens)
+    weights = recipe.loss_weights if recipe.loss_weights.differ else None
+    examples, left_out = encode_rows(rows, tokenizer, recipe.context_tokens, weights)
     sample = _sample(validation_rows, recipe.watch.validation_examples, recipe.seed)
     validation, left_out_there = encode_rows(sample, tokenizer, recipe.context_tokens)
     if not examples or not validation:
@@ -89,10 +90,20 @@ def _sample(rows: Sequence[Row], size: int, seed: int) -> Sequence[Row]:
 
 
 def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device.Device) -> Any:
-    import torch
     from transformers import set_seed
 
     set_seed(recipe.seed)
+    model = _begun(recipe, base, tokenizer, where)
+    kernel = device.varlen_attention()
+    if kernel and device.packs(recipe):
+        model.set_attn_implementation(kernel)
+    return model if base is None else attach(model, recipe)
+
+
+def _begun(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device.Device) -> Any:
+    """The model before anything is attached: new, or the base's."""
+    import torch
+
     if base is None:
         assert isinstance(recipe.base, BareBase)
         return make_model(
@@ -106,4 +117,4 @@ def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device
     # PiSSA changes the base, which has to be undone exactly.
     rounded = where.kind == "cuda" and recipe.method not in ("full", "pissa")
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision) if rounded else None
-    return attach(load_model(base, dtype or torch.float32, four_bit=recipe.method == "qlora"), recipe)
+    return load_model(base, dtype or torch.float32, four_bit=recipe.method == "qlora")

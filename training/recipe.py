@@ -101,6 +101,31 @@ class BatchRecipe(StrictConfig):
     """Batches whose gradients are summed before a step."""
     short_first: float = Field(default=0.0, ge=0, le=1)
     """Order of the first epoch: 0 random, 1 strictly from the shortest to the longest examples."""
+    layout: Literal["auto", "padded", "packed"] = "auto"
+    """``padded``: an example a row, similar lengths together; ``packed``: all in one row, none sees another,
+    nothing is padded; ``auto``: packed where an attention kernel for it is installed."""
+
+    @model_validator(mode="after")
+    def _packed_has_no_lengths(self) -> Self:
+        if self.layout == "packed" and self.short_first:
+            raise ValueError("short_first: a packed batch has examples of all lengths; set it to 0")
+        return self
+
+
+class LossWeights(StrictConfig):
+    """What a token of an answer counts in the loss, by its role; their mean over the data is made 1."""
+
+    type: float = Field(default=1.0, ge=0)
+    """Tokens of the types' names."""
+    value: float = Field(default=1.0, gt=0)
+    """Tokens of the values; 2 to 4 lets errors in values count for more than those in braces."""
+    structure: float = Field(default=1.0, gt=0)
+    """All else: braces, keys, quotes, the end of the turn. 0 would leave the end unlearned."""
+
+    @property
+    def differ(self) -> bool:
+        """Whether some tokens count more than others."""
+        return not self.type == self.value == self.structure
 
 
 class OptimizerRecipe(StrictConfig):
@@ -229,6 +254,8 @@ class TrainRecipe(StrictConfig):
     """Most tokens of an example; a longer one is counted out by name, never cut."""
     batch: BatchRecipe = BatchRecipe()
     """How examples become batches."""
+    loss_weights: LossWeights = LossWeights()
+    """What a token of an answer counts by its role."""
     optimizer: OptimizerRecipe = OptimizerRecipe()
     """The optimizer."""
     schedule: ScheduleRecipe = ScheduleRecipe()
@@ -254,6 +281,8 @@ class TrainRecipe(StrictConfig):
             raise ValueError(f"init_from: method {self.method} cannot begin from an adapter")
         if self.method != "full" and self.layers_to_freeze:
             raise ValueError("layers_to_freeze is for method full: an adapter freezes the base anyway")
+        if self.method in VIRTUAL_TOKENS and self.batch.layout == "packed":
+            raise ValueError(f"batch.layout: virtual tokens of {self.method} stand before a row; set padded")
         if self.method == "prefix_tuning" and self.gradient_checkpointing:
             raise ValueError("prefix_tuning and gradient_checkpointing do not go together: set it to false")
         return self

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from transformers import TrainerState
 
+from training.batches import NO_SOURCE
 from training.schedule import Clock
 
 
@@ -22,12 +23,13 @@ class Tally:
         self._tokens = torch.zeros(2, dtype=torch.float64, device=where)
         self._since_s = 0.0
 
-    def add(self, losses: torch.Tensor, source_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
-        """Add the losses (N,) of a batch, the source of each (N,), and the batch's mask (B, T)."""
-        self._sums.index_add_(0, source_ids, losses.double())
-        self._counts.index_add_(0, source_ids, torch.ones_like(losses, dtype=torch.float64))
-        self._tokens[0] += attention_mask.sum()
-        self._tokens[1] += attention_mask.numel()
+    def add(self, losses: torch.Tensor, trained: torch.Tensor, source_ids: torch.Tensor) -> None:
+        """Add the losses (N,) of a batch, the mask (B, T - 1) of `answer_losses`, and the sources (B, T)."""
+        sources = source_ids[:, 1:][trained]
+        self._sums.index_add_(0, sources, losses.double())
+        self._counts.index_add_(0, sources, torch.ones_like(losses, dtype=torch.float64))
+        self._tokens[0] += (source_ids != NO_SOURCE).sum()
+        self._tokens[1] += source_ids.numel()
 
     def losses(self, name: str) -> dict[str, float]:
         """Mean loss over all tokens, and over those of each source that occurred."""

@@ -29,7 +29,8 @@ class AnswerTrainer(WatchedTrainer, SFTTrainer):
     def __init__(self, job: Job, clock: Clock, *, from_start: bool) -> None:
         recipe = job.recipe
         lengths = [len(example["input_ids"]) for example in job.train]
-        per_epoch = len(cut(lengths, recipe, num_processes=device.num_processes()))
+        packed = device.packs(recipe)
+        per_epoch = len(cut(lengths, recipe, packed=packed, num_processes=device.num_processes()))
         max_steps = num_steps(recipe.length, per_epoch, recipe.batch.accumulation)
         arguments = SFTConfig(
             **common_arguments(recipe, job.where.precision, max_steps, from_start=from_start),
@@ -50,7 +51,7 @@ class AnswerTrainer(WatchedTrainer, SFTTrainer):
     def _losses(
         self, model: Any, inputs: dict[str, torch.Tensor], source_ids: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Losses (N,) of a batch and for each the row (N,) it stands in; `source_ids` (B,) are the rows'."""
+        """As `answer_losses`; `source_ids` (B, T) are those of the tokens."""
         smoothing = self.recipe.optimizer.label_smoothing
         return answer_losses(model, inputs, fused=self._fused, label_smoothing=smoothing)
 
@@ -65,8 +66,11 @@ class AnswerTrainer(WatchedTrainer, SFTTrainer):
         assert not return_outputs
         source_ids = inputs.pop("source_ids")
         self._step_names += inputs.pop("names")
-        losses, rows = self._losses(model, inputs, source_ids)
-        self._tally.add(losses.detach(), source_ids[rows], inputs["attention_mask"])
+        weights = inputs.pop("weights", None)
+        losses, trained = self._losses(model, inputs, source_ids)
+        self._tally.add(losses.detach(), trained, source_ids)
+        if weights is not None:
+            losses = losses * weights[:, 1:][trained]
         count = num_items_in_batch if num_items_in_batch is not None else max(1, losses.numel())
         # The gradients of the processes are averaged, and the count is that of all of them.
         loss = losses.sum() / count * self.accelerator.num_processes

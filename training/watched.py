@@ -95,7 +95,8 @@ class WatchedTrainer(Trainer):
         self._sources = sorted({example["source"] for example in [*job.train, *job.validation]})
         self._source_ids = {source: index for index, source in enumerate(self._sources)}
         self.guardian = Guardian(job.recipe.guardian, job.recipe.output / "guardian.jsonl")
-        self._collate = Collator(job.tokenizer.pad_token_id, self._source_ids)
+        self._packed = device.packs(job.recipe)
+        self._collate = Collator(job.tokenizer.pad_token_id, self._source_ids, packed=self._packed)
         self._rows = job.answered
         self._step_names: list[tuple[str, str]] = []
         self._step_loss: Any = 0.0
@@ -116,9 +117,10 @@ class WatchedTrainer(Trainer):
     def _loader(self, examples: Dataset, *, training: bool) -> EpochLoader:
         # Every process measures all of the validation sample, and trains on its own share of the batches.
         share = {"rank": self.args.process_index, "num_processes": self.args.world_size} if training else {}
+        lengths = [len(ids) for ids in examples["input_ids"]]
         return EpochLoader(
             examples,
-            batch_sampler=cut([len(ids) for ids in examples["input_ids"]], self.recipe, **share),
+            batch_sampler=cut(lengths, self.recipe, packed=self._packed, **share),
             collate_fn=self._collate,
             pin_memory=self.args.dataloader_pin_memory,
         )
@@ -161,8 +163,8 @@ class WatchedTrainer(Trainer):
                 inputs = Trainer._prepare_inputs(self, batch)
                 source_ids = inputs.pop("source_ids")
                 inputs.pop("names")
-                losses, rows = answer_losses(self.model, inputs, fused=self._fused)
-                tally.add(losses, source_ids[rows], inputs["attention_mask"])
+                losses, trained = answer_losses(self.model, inputs, fused=self._fused)
+                tally.add(losses, trained, source_ids)
         self.model.train(was_training)
         metrics = tally.losses(f"{metric_key_prefix}_loss")
         # Random weights answer nothing, and take their time over it.

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -31,6 +31,7 @@ from serving import merging
 from serving.candidates import Candidate, candidates
 from serving.engines import choice
 from serving.engines.protocol import Dtype, Engine, VllmSettings
+from serving.lists import Lists, without_overlap
 from serving.model_detector import AnswerFacts, Reading
 from serving.scoring import Calibration, OperatingPoint, contributions, read_calibration, scored
 from serving.silence import describe
@@ -90,6 +91,7 @@ class Extraction:
             looked and the model is calibrated.
         model_spans: what the model found; empty where it was not asked.
         pattern_spans: what the patterns found; empty where they were not asked.
+        denied_spans: what stands on the caller's deny list; in `spans` in any case.
         candidates: where both looked, whatever either marked, with what speaks for and against it.
         threshold: the score from which a candidate counted; None where there are no scores.
         truncated: parts of the text, as (start, end), for which the model's answer did not fit; patterns
@@ -104,6 +106,7 @@ class Extraction:
     spans: tuple[Span, ...] = ()
     model_spans: tuple[Span, ...] = ()
     pattern_spans: tuple[Span, ...] = ()
+    denied_spans: tuple[Span, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     threshold: float | None = None
     truncated: tuple[tuple[int, int], ...] = ()
@@ -122,7 +125,7 @@ class Extraction:
         if self.threshold is None:
             return (*self.spans, *self.model_spans, *self.pattern_spans)
         over = (c.span for c in self.candidates if (c.span.score or 0.0) > self.threshold)
-        return (*over, *self.pattern_spans)
+        return (*over, *self.pattern_spans, *self.denied_spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class Plan:
         pattern_types: what the patterns look for; empty: they do not look.
         calibration: turns evidence into scores; None: there are none.
         threshold: the score from which a candidate counts; None without a calibration.
+        lists: what the caller allows and denies.
     """
 
     detectors: Detectors
@@ -142,6 +146,7 @@ class Plan:
     pattern_types: tuple[str, ...]
     calibration: Calibration | None = None
     threshold: float | None = None
+    lists: Lists | None = None
 
 
 class Extractor:
@@ -215,7 +220,8 @@ class Extractor:
             return [{} for _ in extraction.spans]
         weights = self._calibration.weights
         features = {candidate.span: candidate.features for candidate in extraction.candidates}
-        return [contributions(weights, features[span]) for span in extraction.spans]
+        # What the caller denies has no features: nobody weighed it.
+        return [contributions(weights, features.get(span, {})) for span in extraction.spans]
 
     def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
         """The types that the detectors can find, in taxonomy order."""
@@ -246,6 +252,7 @@ class Extractor:
         types: Iterable[str] | None = None,
         detectors: Detectors | None = None,
         threshold: float | OperatingPoint | None = None,
+        lists: Lists | None = None,
     ) -> Plan:
         """Check what a request asks for.
 
@@ -282,6 +289,7 @@ class Extractor:
             pattern_types=() if chosen == "model" else tuple(t for t in wanted if t in ruled),
             calibration=calibration,
             threshold=self._threshold(calibration, threshold),
+            lists=lists or None,
         )
 
     def _threshold(
@@ -301,6 +309,7 @@ class Extractor:
         types: Iterable[str] | None = None,
         detectors: Detectors | None = None,
         threshold: float | OperatingPoint | None = None,
+        lists: Lists | None = None,
     ) -> Extraction:
         """Find entities in one text. Cancelling the call ends the work for it.
 
@@ -309,18 +318,22 @@ class Extractor:
             types: names of the taxonomy; None for the default types.
             detectors: who looks; None as configured.
             threshold: the score, or the operating point, from which a candidate counts; None as configured.
+            lists: values that are nothing personal, and values that are in any case.
 
         Raises:
-            RequestError: see `check_text` and `plan`.
+            RequestError: see `check_text`, `plan` and `Lists.denied`.
             EngineError: the engine is gone.
         """
-        plan = self.plan(types, detectors, threshold)
+        plan = self.plan(types, detectors, threshold, lists)
         self.check_text(text)
         reading = self._begin(text, plan)
         try:
             matches = await asyncio.to_thread(_match, text, plan)
             found = await asyncio.wrap_future(reading) if reading else Reading()
-            return _combine(text, plan, found, matches)
+            if plan.lists is None:
+                return _combine(text, plan, found, matches)
+            # The caller's patterns may take their time: off the loop.
+            return await asyncio.to_thread(_listed, text, plan, plan.lists, found, matches)
         finally:
             # Where the patterns failed or the caller has gone, nobody waits for the model any more.
             if reading is not None:
@@ -409,6 +422,20 @@ def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bo
             raise
         logger.error("a text could not be read: %s", describe(error))
         return Extraction(failure=type(error).__name__)
+
+
+def _listed(text: str, plan: Plan, lists: Lists, reading: Reading, matches: Sequence[Match]) -> Extraction:
+    """As `_combine`, without what the caller allows and with what the caller denies."""
+    denied = tuple(lists.denied(text))
+    known = [
+        (span, evidence)
+        for span, evidence in zip(reading.spans, reading.evidence, strict=True)
+        if not lists.allows(span.value(text))
+    ]
+    reading = replace(reading, spans=tuple(s for s, _ in known), evidence=tuple(e for _, e in known))
+    matches = [match for match in matches if not lists.allows(match.span.value(text))]
+    combined = _combine(text, plan, reading, matches)
+    return replace(combined, spans=tuple(without_overlap((*denied, *combined.spans))), denied_spans=denied)
 
 
 def _combine(text: str, plan: Plan, reading: Reading, matches: Sequence[Match]) -> Extraction:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from http import HTTPStatus
 from typing import Annotated, Any, Self, TypeVar
 
@@ -21,34 +23,102 @@ from pydantic_core import PydanticCustomError
 from pii.redaction import Policy, load_policy, shipped_policies
 from pii.taxonomy import shipped
 from serving.extractor import Detectors
+from serving.lists import AllowList, DenyList, Lists
+from serving.offsets import OffsetUnit
 from serving.problems import Problem
 from serving.scoring import OperatingPoint
 
 # A text is checked by the extractor, so that one bad text of many does not fail its neighbours.
 Text = Annotated[Any, WithJsonSchema({"type": "string"})]
+AnyText = Annotated[
+    Any, WithJsonSchema({"description": "A string; anything else gets an error in its place."})
+]
+
+ONE_OF_BOTH: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["text"], "properties": {"texts": {"type": "null"}}},
+        {"required": ["texts"], "properties": {"texts": {"type": "array"}}, "not": {"required": ["text"]}},
+    ]
+}
+"""Either text or texts, as the OpenAPI document says it."""
+
+_NOT_BOTH: dict[str, Any] = {
+    "not": {
+        "required": ["threshold", "operating_point"],
+        "properties": {"threshold": {"type": "number"}, "operating_point": {"type": "string"}},
+    }
+}
+
+_LANGUAGE = re.compile(r"(?:zh|en)(?:-[A-Za-z0-9]{1,8})*")
 
 
-class ReadRequest(BaseModel):
-    """One text or many, what to look for, and how sure to be of it."""
+def _read_language(value: Any) -> Any:
+    if isinstance(value, str) and not _LANGUAGE.fullmatch(value):
+        raise PydanticCustomError("language_not_supported", "zh and en are read, together or alone")
+    return value
 
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+Language = Annotated[
+    str, BeforeValidator(_read_language), Field(json_schema_extra={"pattern": f"^{_LANGUAGE.pattern}$"})
+]
+"""A language tag (BCP 47) of Chinese or English. Both are read in every text, so that it changes no answer: a
+text that is said to be of another language is refused, rather than read by nobody who knows it."""
+
+
+class TextsRequest(BaseModel):
+    """One text or many."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        json_schema_extra=ONE_OF_BOTH,
+    )
 
     text: Text = None
-    texts: list[Text] | None = None
+    texts: list[AnyText] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if ("text" in self.model_fields_set) == (self.texts is not None):
+            raise PydanticCustomError("text_or_texts", "expected either text or texts")
+        return self
+
+
+class ReadRequest(TextsRequest):
+    """One text or many, what to look for, and how sure to be of it."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [ONE_OF_BOTH, _NOT_BOTH]})
+
     types: list[str] | None = None
+    """Names of entity types; not there: the default ones."""
     detectors: Detectors | None = None
+    """Who looks: the model, the patterns, or both merged."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The score from which a find counts."""
     operating_point: OperatingPoint | None = None
+    """Which of the measured thresholds counts."""
+    language: Language | None = None
+    allow_list: AllowList = []
+    """Values that are nothing personal."""
+    deny_list: DenyList = []
+    """Values that are entities in any case."""
+    offset_unit: OffsetUnit = "codepoint"
+    """What `start` and `end` count."""
 
     @property
     def cut(self) -> float | OperatingPoint | None:
         """The score, or the operating point, from which a find counts; None where nothing is said."""
         return self.operating_point if self.threshold is None else self.threshold
 
+    @functools.cached_property
+    def lists(self) -> Lists:
+        """Both lists, compiled. Raises RequestError, see `Lists`."""
+        return Lists(self.allow_list, self.deny_list)
+
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if ("text" in self.model_fields_set) == (self.texts is not None):
-            raise PydanticCustomError("text_or_texts", "expected either text or texts")
+    def _one_threshold(self) -> Self:
         if self.threshold is not None and self.operating_point is not None:
             raise PydanticCustomError("threshold_or_point", "expected either threshold or operating_point")
         return self
@@ -82,7 +152,16 @@ class RedactRequest(ReadRequest):
     policy: Annotated[Policy | None, BeforeValidator(_read_policy)] = None
 
 
-Parsed = TypeVar("Parsed", bound=ReadRequest)
+class RestoreRequest(TextsRequest):
+    """One redacted text or many, whose sealed tokens are opened."""
+
+    tenant: str = ""
+    """The tenant of the policy that sealed them."""
+    tolerant: bool = False
+    """Leave tokens that do not open and report them, instead of refusing the text."""
+
+
+Parsed = TypeVar("Parsed", bound=TextsRequest)
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
@@ -151,9 +230,15 @@ def _wrong(error: ValidationError, schema: type[BaseModel], prefix: tuple[str, .
     if first["type"] == "extra_forbidden":
         location = location[:-1]
         code, detail = "unknown_member", f"a member that is none of {', '.join(schema.model_fields)}"
-    elif first["type"] in ("text_or_texts", "threshold_or_point"):
+    elif first["type"] in _OWN_CODES:
         code, detail = first["type"], first["msg"]
+    if location[:1] in (("allow_list",), ("deny_list",)):
+        # Behind the entry stand names of alternatives that no caller knows.
+        location = location[:2]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, code, detail, _place(location))
+
+
+_OWN_CODES = frozenset({"text_or_texts", "threshold_or_point", "language_not_supported"})
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -161,6 +246,7 @@ def _place(location: tuple[int | str, ...]) -> str:
     known = {
         *ExtractRequest.model_fields,
         *RedactRequest.model_fields,
+        *RestoreRequest.model_fields,
         *Policy.model_fields,
         "policy",
         *(t.name for t in shipped()),

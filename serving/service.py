@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 
@@ -16,7 +16,6 @@ from serving.engines.protocol import EngineError
 from serving.extractor import Extraction, Extractor
 from serving.problems import Problem
 from serving.requests import Parsed, ReadRequest, RedactRequest, parse_request, read_json
-from serving.scoring import OperatingPoint
 from serving.settings import ServeConfig
 from serving.silence import describe
 from serving.together import together
@@ -24,6 +23,8 @@ from serving.together import together
 logger = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
+Asked = TypeVar("Asked")
+Result = TypeVar("Result")
 
 
 class Service:
@@ -68,54 +69,77 @@ class Service:
         if self._extractor is not None:
             await asyncio.to_thread(self._extractor.close)
 
-    async def answer(
+    async def handle(
         self,
         request: Request,
-        schema: type[Parsed],
-        entry: Callable[[Extraction, str, Parsed], Entry],
-    ) -> Entry:
-        """Read a request, extract from its text or texts and make an entry of each."""
+        parse: Callable[[Any], Asked],
+        work: Callable[[Asked], Coroutine[Any, Any, Result]],
+    ) -> Result:
+        """Give a request a place, read its JSON, check it and do its work within the deadline.
+
+        Raises Problem: what `parse` and `work` raise, RequestErrors and EngineErrors among it as problems.
+        """
         async with self.admission.place():
             value = await self.admission.read(read_json(request, self.config.http.max_body_bytes))
-            asked = parse_request(value, schema, self.config.http.max_texts)
-            try:
-                self.extractor.plan(asked.types, asked.detectors, asked.cut)
-            except RequestError as error:
-                raise Problem.of(error) from None
-            return await self.admission.work(request, self._entries(asked, entry))
+            with problems():
+                asked = parse(value)
+            return await self.admission.work(request, _translated(work(asked)))
 
-    def _cut(self, asked: ReadRequest) -> float | OperatingPoint | None:
-        """From where a find counts. Redaction leans to recall, wherever there are scores to lean on."""
-        leans = isinstance(asked, RedactRequest) and self.extractor.has_scores(asked.detectors)
-        return self.config.redaction_point if leans and asked.cut is None else asked.cut
+    async def answer(
+        self, request: Request, schema: type[Parsed], one: Callable[[str, Parsed], Coroutine[Any, Any, Entry]]
+    ) -> Entry:
+        """Make an entry of the text of a request, or one of each of its texts.
 
-    async def _entries(self, asked: Parsed, entry: Callable[[Extraction, str, Parsed], Entry]) -> Entry:
+        Args:
+            request: the request, not yet read.
+            schema: what its body has to be.
+            one: makes the entry of a text that has been checked.
+        """
+        return await self.handle(
+            request, lambda value: self._parsed(value, schema), lambda asked: self._each(asked, one)
+        )
+
+    async def extract(self, text: str, asked: ReadRequest) -> Extraction:
+        """Find what a request asks for. Redaction leans to recall, wherever there are scores to lean on."""
+        cut = asked.cut
+        if cut is None and isinstance(asked, RedactRequest) and self.extractor.has_scores(asked.detectors):
+            cut = self.config.redaction_point
+        return await self.extractor.extract(text, asked.types, asked.detectors, cut, asked.lists)
+
+    def _parsed(self, value: object, schema: type[Parsed]) -> Parsed:
+        asked = parse_request(value, schema, self.config.http.max_texts)
+        if isinstance(asked, ReadRequest):
+            # What no text can change is refused before any text is looked at.
+            self.extractor.plan(asked.types, asked.detectors, asked.cut, asked.lists)
+        return asked
+
+    async def _each(self, asked: Parsed, one: Callable[[str, Parsed], Coroutine[Any, Any, Entry]]) -> Entry:
         if asked.texts is None:
-            return await self._entry(asked.text, asked, entry)
+            return await one(self.extractor.check_text(asked.text), asked)
 
         async def item(index: int, text: object) -> Entry:
             try:
-                return await self._entry(text, asked, entry, f"texts[{index}]")
+                with problems(f"texts[{index}]"):
+                    return await one(self.extractor.check_text(text), asked)
             except Problem as problem:
                 return {"error": problem.as_dict()}
 
         # At most `max_texts` of them, and the extractor bounds what is with the engine.
         return {"results": await together(item(index, text) for index, text in enumerate(asked.texts))}
 
-    async def _entry(
-        self,
-        text: object,
-        asked: Parsed,
-        entry: Callable[[Extraction, str, Parsed], Entry],
-        place: str | None = None,
-    ) -> Entry:
-        try:
-            checked = self.extractor.check_text(text)
-            extraction = await self.extractor.extract(checked, asked.types, asked.detectors, self._cut(asked))
-            # Redaction reads the text once more: off the event loop, which other requests wait for.
-            return await asyncio.to_thread(entry, extraction, checked, asked)
-        except RequestError as error:
-            raise Problem.of(error, place) from None
-        except EngineError as error:
-            logger.error("engine: %s", describe(error))
-            raise Problem.busy("engine_failed", "the engine failed at this text", 1) from None
+
+@contextmanager
+def problems(place: str | None = None) -> Iterator[None]:
+    """Turn what a caller caused, or the engine failed at, into a Problem; `place` says where, if known."""
+    try:
+        yield
+    except RequestError as error:
+        raise Problem.of(error, place) from None
+    except EngineError as error:
+        logger.error("engine: %s", describe(error))
+        raise Problem.busy("engine_failed", "the engine failed at this text", 1) from None
+
+
+async def _translated(work: Coroutine[Any, Any, Result]) -> Result:
+    with problems():
+        return await work

@@ -27,6 +27,8 @@ class HttpSettings(StrictConfig):
     """Requests that may wait or be worked on; further ones get 503 with ``Retry-After``."""
     deadline_s: float = Field(default=120.0, gt=0)
     """Longest time for one request, in seconds; then its work is cancelled and it gets 503."""
+    restore: bool = False
+    """Whether `/restore` opens sealed tokens. Whoever may ask for it can read what others sealed."""
 
 
 class ServeConfig(StrictConfig):

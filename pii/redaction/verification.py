@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,6 +89,7 @@ def verify(
     policy: Policy | None = None,
     *,
     types: Sequence[str] | None = None,
+    allows: Callable[[str], bool] | None = None,
 ) -> Leaks:
     """Search a redacted text for what should be gone.
 
@@ -98,6 +99,7 @@ def verify(
         spans: the entities that were asked to be redacted.
         policy: the policy; what it keeps is no leak.
         types: the types that were looked for; None: the default ones.
+        allows: whether a value is nothing personal, whatever the patterns say; None: none is.
     """
     policy = policy or default_policy()
     places = _Places(redacted)
@@ -107,6 +109,8 @@ def verify(
     for match in find(redacted.text, types):
         found = match.span
         if places.touch(found.start, found.end) or policy.operator(found).operator == "keep":
+            continue
+        if allows is not None and allows(found.value(redacted.text)):
             continue
         # Kept under a subtype's rule, and seen again without its subtype.
         shown = (
@@ -224,6 +228,7 @@ def redact_verified(
     key: RedactionKey | None = None,
     document: str | None = None,
     types: Sequence[str] | None = None,
+    allows: Callable[[str], bool] | None = None,
 ) -> Verified:
     """Redact and verify. With ``on_leak: escalate`` tags take the places of leaks, and it is verified again.
 
@@ -243,7 +248,7 @@ def redact_verified(
         # A scope of its own for each round: what the last round took is free again.
         scope = scope_of(text, policy, key, document)
         redacted = replace_spans(text, marked, operator_of, taxonomy, scope)
-        leaks = verify(text, redacted, marked, policy, types=types)
+        leaks = verify(text, redacted, marked, policy, types=types, allows=allows)
         if not leaks:
             return Verified(redacted, len(tagged))
         if policy.on_leak == "fail":

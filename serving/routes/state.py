@@ -9,8 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from pii import codec
+from pii.answers import EntityTypes, Version
 from pii.taxonomy import shipped
 from serving.extractor import Extractor
+from serving.openapi import PROBLEMS
 from serving.service import Entry, Service
 
 VERSION = metadata.version("pii-extraction")
@@ -18,14 +20,14 @@ VERSION = metadata.version("pii-extraction")
 
 def state_routes(service: Service) -> APIRouter:
     """GET /healthz, /readyz, /entity_types and /version."""
-    router = APIRouter()
+    router = APIRouter(tags=["state"])
 
     @router.get("/healthz")
     async def healthz() -> Entry:
         """The process is alive."""
         return {"alive": True}
 
-    @router.get("/readyz")
+    @router.get("/readyz", responses={503: {"description": "texts cannot be read (yet, or any more)"}})
     async def readyz() -> JSONResponse:
         """Whether texts can be read, and by what."""
         if not service.is_ready:
@@ -38,7 +40,7 @@ def state_routes(service: Service) -> APIRouter:
         }
         return JSONResponse(state)
 
-    @router.get("/entity_types")
+    @router.get("/entity_types", response_model=EntityTypes, responses={503: PROBLEMS[503]})
     async def entity_types() -> Entry:
         """The types, their names, tier and law, and which detectors know them."""
         known = {name: service.extractor.types_of(name) for name in ("model", "patterns")}
@@ -49,7 +51,7 @@ def state_routes(service: Service) -> APIRouter:
             ]
         }
 
-    @router.get("/version")
+    @router.get("/version", response_model=Version)
     async def version() -> Entry:
         """Versions of the program and of the answer format."""
         return {

@@ -18,7 +18,9 @@ _PARTICLES = frozenset(["al", "bin", "da", "de", "del", "den", "der", "di", "la"
 
 
 def name(original: Original) -> str | None:
-    """The name with other words or characters; titles, separators and case stay."""
+    """The name with other words or characters; titles, separators and case stay. None without a word."""
+    if not original.who.split():
+        return None
     before, bare, behind = without_title(original.value)
     made = _latin(original, bare) if original.who.isascii() else _other(original, bare)
     return before + made + behind

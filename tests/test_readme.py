@@ -113,8 +113,10 @@ def test_every_command_block_works(copy: Path, environment: dict[str, str]) -> N
 
 
 def test_the_readme_shows_the_true_answer() -> None:
-    """The answer that the README shows is the one that the seed text must give."""
-    assert [json.loads(block) for block in blocks("json")] == [SEED]
+    """The answer that the README shows is the one that the seed text must give; who found it may vary."""
+    (shown,) = (json.loads(block) for block in blocks("json"))
+    seeds = [{name: entity[name] for name in SEED["entities"][0]} for entity in shown["entities"]]
+    assert {"entities": seeds} == SEED
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:

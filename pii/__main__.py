@@ -14,6 +14,7 @@ COMMANDS = {
         "data_pipeline.matrix",
         "measure what the recognisers find of each kind of value in each form",
     ),
+    "data pairs": ("training.mistakes", "pair a model's own mistakes with the right answers, for dpo"),
     "data inspect": ("data_pipeline.highlight", "show labelled documents with their spans marked"),
     "base": ("training.pretrain", "make the embedded base model from nothing"),
     "train": ("training.sft", "fine-tune a model on the examples"),

@@ -72,6 +72,7 @@ def packs(recipe: TrainRecipe) -> bool:
     if recipe.batch.layout != "auto":
         return recipe.batch.layout == "packed"
     fits = not recipe.batch.short_first and recipe.method not in VIRTUAL_TOKENS
+    fits &= recipe.objective.kind in ("answers", "distill")
     return fits and varlen_attention() is not None
 
 

@@ -46,6 +46,7 @@ class Example(TypedDict):
     """One example for the trainer. ``labels`` are `NOT_TRAINED` outside the assistant's turns.
 
     ``weights``, where there are any, are those of the tokens in the loss (`training.roles`).
+    A pair (`training.pairs`) has a wrong answer to the same prompt beside the right one.
     """
 
     id: str
@@ -53,6 +54,14 @@ class Example(TypedDict):
     input_ids: list[int]
     labels: list[int]
     weights: NotRequired[list[float]]
+    wrong_ids: NotRequired[list[int]]
+    wrong_labels: NotRequired[list[int]]
+
+
+def num_tokens(example: Example) -> int:
+    """Tokens that an example takes in a batch: those of its row, or of a pair's two, of one width."""
+    size = len(example["input_ids"])
+    return 2 * max(size, len(example["wrong_ids"])) if "wrong_ids" in example else size
 
 
 @dataclass(frozen=True, slots=True)

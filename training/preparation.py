@@ -9,11 +9,12 @@ from random import Random
 from typing import Any
 
 from pii.errors import DataError
-from training import device
+from training import device, pairs
 from training.bare import make_model
-from training.base import Base, load_model
+from training.base import Base, load_model, resolve
 from training.examples import DataFolder, Example, LeftOut, Row, encode_rows, entity_types
 from training.methods import attach
+from training.objective_recipe import Distillation, Preference
 from training.recipe import BareBase, TrainRecipe
 from training.tokenizer import load as load_tokenizer
 from training.tokenizer import train as train_tokenizer
@@ -31,22 +32,26 @@ class Job:
         where: on what it computes.
         tokenizer: of the base, or new.
         model: the model, with its adapters if it has any.
-        train: training examples that fit.
+        rows: training rows that fit.
+        train: what is learned from, tokenised: the rows, or pairs.
         validation: the fixed validation sample.
         answered: validation rows that are answered for entity F1.
         left_out: examples that do not fit.
         types: entity types that were labelled in the training rows.
+        chat_sources: sources of general chat among the training rows.
     """
 
     recipe: TrainRecipe
     where: device.Device
     tokenizer: Any
     model: Any
+    rows: Sequence[Row]
     train: Sequence[Example]
     validation: Sequence[Example]
     answered: Sequence[Row]
     left_out: Sequence[LeftOut]
     types: tuple[str, ...]
+    chat_sources: frozenset[str]
 
 
 def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: device.Device) -> Job:
@@ -58,6 +63,11 @@ def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: dev
     tokenizer = load_tokenizer(base.folder) if base else _new_tokenizer(recipe, rows)
     weights = recipe.loss_weights if recipe.loss_weights.differ else None
     examples, left_out = encode_rows(rows, tokenizer, recipe.context_tokens, weights)
+    too_long = {one.id for one in left_out}
+    if isinstance(recipe.objective, Preference):
+        examples, left_out = pairs.encode(
+            pairs.read(recipe.objective.pairs), tokenizer, recipe.context_tokens
+        )
     sample = _sample(validation_rows, recipe.watch.validation_examples, recipe.seed)
     validation, left_out_there = encode_rows(sample, tokenizer, recipe.context_tokens)
     if not examples or not validation:
@@ -69,15 +79,19 @@ def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: dev
         where=where,
         tokenizer=tokenizer,
         model=_model(recipe, base, tokenizer, where),
+        rows=[row for row in rows if row.id not in too_long],
         train=examples,
         validation=validation,
         answered=[row for row in sample if row.spans is not None][: recipe.watch.f1_examples],
         left_out=[*left_out, *left_out_there],
         types=entity_types(rows),
+        chat_sources=frozenset(row.source for row in rows if row.spans is None),
     )
 
 
 def _new_tokenizer(recipe: TrainRecipe, rows: Sequence[Row]) -> Any:
+    if isinstance(recipe.objective, Distillation):  # which compares token by token
+        return load_tokenizer(resolve(recipe.objective.teacher, recipe.objective.revision).folder)
     assert isinstance(recipe.base, BareBase)
     contents = chain.from_iterable((m["content"] for m in row.messages) for row in rows)
     texts = islice(contents, 3 * _VOCABULARY_ROWS)

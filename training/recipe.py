@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
 from training.bare import Architecture
+from training.objective_recipe import Answers, Objective
 
 Method = Literal[
     "full",
@@ -240,6 +241,8 @@ class TrainRecipe(StrictConfig):
     """Commit, tag or branch of a hub id; null: its main branch, whose commit is recorded."""
     method: Method = "full"
     """Which weights are trained."""
+    objective: Objective = Answers()
+    """What they learn from."""
     lora: LoraRecipe = LoraRecipe()
     """Used by ``lora``, ``qlora``, ``dora``, ``rslora``, ``pissa``; `targets` by ``ia3`` too."""
     virtual_tokens: VirtualTokensRecipe = VirtualTokensRecipe()
@@ -277,6 +280,10 @@ class TrainRecipe(StrictConfig):
     def _method_has_a_base(self) -> Self:
         if self.method != "full" and isinstance(self.base, BareBase):
             raise ValueError(f"method {self.method} adapts trained weights: set base to a folder or a hub id")
+        if isinstance(self.base, BareBase) and self.objective.kind in ("dpo", "grpo"):
+            raise ValueError(f"objective {self.objective.kind} mends a model that answers: set base to one")
+        if self.batch.layout == "packed" and self.objective.kind == "dpo":
+            raise ValueError("objective dpo compares whole rows: batch.layout cannot be packed")
         if self.init_from is not None and self.method not in (*LOW_RANK, "ia3", "adapter"):
             raise ValueError(f"init_from: method {self.method} cannot begin from an adapter")
         if self.method != "full" and self.layers_to_freeze:

@@ -18,7 +18,7 @@ from configs.command import config_of, parser, run
 from configs.stage import Stage, read_manifest, versions
 from pii import codec
 from pii.model_folder import ModelManifest
-from training import checkpoints, device
+from training import checkpoints, device, objectives
 from training.base import Base, resolve
 from training.curves import draw
 from training.examples import DataFolder, LeftOut, count_by_source
@@ -67,6 +67,7 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
     data = DataFolder(recipe.data)
     base = None if isinstance(recipe.base, BareBase) else resolve(recipe.base, recipe.revision)
     inputs = {"data": data.identity, **data.hashes, "base": base.fingerprint() if base else ""}
+    inputs |= objectives.inputs(recipe)
     stage = Stage("train", recipe.output, recipe, inputs)
     if stage.is_current():
         logger.info("%s: nothing to do, the run is finished", recipe.output)
@@ -89,10 +90,8 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
 def _fit(job: Job, checkpoint: Path | None) -> dict[str, Any]:
     """Train, and return the measured facts of the run."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.recipe.output / "tensorboard")
-    from training.trainer import AnswerTrainer
-
     clock = Clock(job.recipe.length.max_minutes)
-    trainer = AnswerTrainer(job, clock, from_start=checkpoint is None)
+    trainer = objectives.trainer_of(job, clock, from_start=checkpoint is None)
     counts = count_parameters(job.model)
     trainable, total = (sum(entry[key] for entry in counts.values()) for key in ("trainable", "all"))
     logger.info("%d examples, %d of %d parameters are trained", len(job.train), trainable, total)

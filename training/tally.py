@@ -69,8 +69,9 @@ def line(logs: Mapping[str, float], state: TrainerState, clock: Clock) -> str:
         return step
     used = max(state.global_step / state.max_steps, clock.progress)
     left = clock.seconds * (1 - used) / used / 60 if used else 0.0
+    also = "".join(f", {name} {logs[name]:.3f}" for name in ("reward", "preferred") if name in logs)
     return (
-        f"{step}, loss {logs['loss']:.4f}, rate {logs['learning_rate']:.1e},"
+        f"{step}, loss {logs['loss']:.4f}{also}, rate {logs['learning_rate']:.1e},"
         f" gradient {logs['grad_norm']:.2f}, {logs['tokens_per_s']:,.0f} tokens/s,"
         f" padding {logs['padding']:.1%}, {logs['memory_process_gb']:.1f} GB, about {left:.0f} min left"
     )

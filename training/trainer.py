@@ -11,6 +11,7 @@ from trl import SFTConfig, SFTTrainer
 
 from training import device
 from training.batches import EpochLoader, cut, num_steps
+from training.examples import num_tokens
 from training.loss import answer_losses
 from training.preparation import Job
 from training.schedule import Clock
@@ -28,7 +29,7 @@ class AnswerTrainer(WatchedTrainer, SFTTrainer):
 
     def __init__(self, job: Job, clock: Clock, *, from_start: bool) -> None:
         recipe = job.recipe
-        lengths = [len(example["input_ids"]) for example in job.train]
+        lengths = [num_tokens(example) for example in job.train]
         packed = device.packs(recipe)
         per_epoch = len(cut(lengths, recipe, packed=packed, num_processes=device.num_processes()))
         max_steps = num_steps(recipe.length, per_epoch, recipe.batch.accumulation)

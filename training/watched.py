@@ -24,6 +24,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from training import checkpoints, device, entity_f1
 from training.batches import Collator, EpochLoader, cut
+from training.examples import num_tokens
 from training.guardian import Guardian
 from training.loss import answer_losses
 from training.preparation import Job
@@ -87,6 +88,11 @@ class WatchedTrainer(Trainer):
         options: whatever else it takes.
     """
 
+    loss_is_steady = True
+    """Whether a loss far over the usual one means that something is wrong, and not just a hard example."""
+    expects_gradient = True
+    """Whether this step has to change something."""
+
     lr_scheduler: Any
     control: TrainerControl
 
@@ -117,7 +123,7 @@ class WatchedTrainer(Trainer):
     def _loader(self, examples: Dataset, *, training: bool) -> EpochLoader:
         # Every process measures all of the validation sample, and trains on its own share of the batches.
         share = {"rank": self.args.process_index, "num_processes": self.args.world_size} if training else {}
-        lengths = [len(ids) for ids in examples["input_ids"]]
+        lengths = [num_tokens(example) for example in examples]
         return EpochLoader(
             examples,
             batch_sampler=cut(lengths, self.recipe, packed=self._packed, **share),
@@ -143,10 +149,13 @@ class WatchedTrainer(Trainer):
         """Clip, and let the guardian judge the step before the optimizer takes it."""
         norm = super()._clip_grad_norm(model)
         loss = float(self.accelerator.reduce(self._step_loss, "mean"))
+        # Zero, or not a number where the loss is not.
+        loss = loss if self.loss_is_steady else loss * 0.0
         names, self._step_names, self._step_loss = self._step_names, [], 0.0
         # Loss scaling tries rates until a gradient fits into 16 bits, and skips those steps by itself.
         scaled = self.args.fp16 and math.isfinite(loss) and not math.isfinite(float(norm))
-        if not scaled and not self.guardian.judge(self.state.global_step, loss, float(norm), names):
+        judged = self.expects_gradient and not scaled
+        if judged and not self.guardian.judge(self.state.global_step, loss, float(norm), names):
             model.zero_grad(set_to_none=True)
         return norm
 
@@ -165,14 +174,15 @@ class WatchedTrainer(Trainer):
                 inputs.pop("names")
                 losses, trained = answer_losses(self.model, inputs, fused=self._fused)
                 tally.add(losses, trained, source_ids)
-        self.model.train(was_training)
         metrics = tally.losses(f"{metric_key_prefix}_loss")
         # Random weights answer nothing, and take their time over it.
         untrained = self.state.global_step == 0 and isinstance(self.recipe.base, BareBase)
         if self._rows and not untrained:
             answered = entity_f1.measure(self.model, self.processing_class, self._rows)
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in answered.items()}
+        # TRL's trainers tell their own numbers by the mode, those of training not here.
         self.log(metrics)
+        self.model.train(was_training)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self._tally.leave_out(self.clock.seconds - started)
         return metrics

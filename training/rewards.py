@@ -16,7 +16,8 @@ class Worth:
     """How good one answer is; each number is between 0 and 1.
 
     Attributes:
-        f1: strict span F1: start, end and type are right. Nothing to find and nothing found is 1.
+        f1: strict span F1: start, end and type are right, and a value that is not in the text is wrong.
+            Nothing to find and nothing claimed is 1.
         validity: 1 for one whole answer in the format, else 0.
         leakage: share of the gold characters that no span covers, whatever its type; 0 where there are none.
     """
@@ -38,7 +39,8 @@ def judge(text: str, gold: Iterable[Span], answer: str, *, ended: bool = True) -
     read, right = parse(answer), set(gold)
     found = set(ground(text, read.mentions).spans)
     hidden, personal = _characters(found), _characters(right)
-    both = len(right) + len(found)
+    # Every claim counts, those too whose value stands nowhere in the text.
+    both = len(right) + len(read.mentions)
     return Worth(
         f1=2 * len(right & found) / both if both else 1.0,
         validity=float(ended and read.valid_schema and not read.problem),

@@ -85,7 +85,7 @@ def _system(
     documents: Sequence[GoldDocument], said: Sequence[Mapping[int, Prediction]], system: str, seed: int
 ) -> dict[str, Any]:
     a, b = (
-        _counts([Case(entry.document, part[entry.row].spans[system]) for entry in documents]) for part in said
+        counts([Case(entry.document, part[entry.row].spans[system]) for entry in documents]) for part in said
     )
     changed = [
         {"row": entry.row, "id": entry.document.id, "a": _as_json(a[index]), "b": _as_json(b[index])}
@@ -95,7 +95,8 @@ def _system(
     return {"num_documents": len(documents), **difference(a, b, seed), "changed": changed}
 
 
-def _counts(cases: Sequence[Case]) -> Counts:
+def counts(cases: Sequence[Case]) -> Counts:
+    """Strict counts of one run, document by document."""
     tally: Tally = tabulate(cases, shipped(), [matching.STRICT]).spans[matching.STRICT.name]
     columns = [tally.correct.sum(axis=1) / 2, tally.gold.sum(axis=1), tally.predicted.sum(axis=1)]
     return np.stack(columns, axis=1).astype(np.float32)

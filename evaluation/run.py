@@ -3,6 +3,7 @@
     pii eval --config configs/mini/eval.yaml     measure a model; writes report.json and report.md
     pii eval data FILE --card CARD               measure it on a labelled file of one's own
     pii eval compare RUN_A RUN_B                 are two measurements of the same documents different?
+    pii eval robustness                          what is left when the same documents are written otherwise?
 
 Calibrates the model first where its folder has no scores yet (`pii calibrate`). Reads the gold documents,
 asks the extractor that serves, in one pass for the merged result, the model alone and the patterns alone, and
@@ -27,13 +28,13 @@ from evaluation.recipe import EvalConfig, SplitConfig
 
 logger = logging.getLogger(__name__)
 
-_WHAT = "Measure what serving really does; also `pii eval data FILE` and `pii eval compare A B`."
+_WHAT = "Measure what serving really does; also `pii eval data`, `compare` and `robustness`."
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one of the evaluation commands; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    commands = {"data": _measure_file, "compare": _compare}
+    commands = {"data": _measure_file, "compare": _compare, "robustness": _robustness}
     if words and words[0] in commands:
         return command.run(lambda: commands[words[0]](words[1:]))
     return command.run(lambda: _measure_recipe(words))
@@ -83,6 +84,18 @@ def _measure(config: EvalConfig) -> int:
     for reason in failed:
         logger.error(reason)
     return 1 if failed else 0
+
+
+def _robustness(words: Sequence[str]) -> int:
+    from evaluation import robustness
+    from serving.extractor import Extractor
+
+    arguments = robustness.parser().parse_args(words)
+    config = robustness.config_of(arguments)
+    names = arguments.only or list(robustness.suite())
+    made = robustness.evaluate(config, names, lambda: Extractor.open(config.extractor))
+    sys.stdout.write("\n".join([*robustness.page(made), "", f"{config.output / robustness.PAGE}", ""]))
+    return 0
 
 
 def _compare(words: Sequence[str]) -> int:

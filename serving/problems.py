@@ -5,10 +5,13 @@ https://www.rfc-editor.org/rfc/rfc9457
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from pii.errors import RequestError
 
@@ -62,11 +65,31 @@ class Problem(Exception):
             body["place"] = self.place
         return body
 
-    def response(self) -> JSONResponse:
-        """The HTTP response."""
-        return JSONResponse(
-            self.as_dict(), status_code=self.status, headers=self.headers, media_type=MEDIA_TYPE
-        )
+    def response(self, error: object = None) -> JSONResponse:
+        """The HTTP response; `error` is a further member for clients who look for one of that name."""
+        body = self.as_dict() if error is None else {**self.as_dict(), "error": error}
+        return JSONResponse(body, status_code=self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def route_with_error(error_of: Callable[[Problem], object]) -> type[APIRoute]:
+    """A kind of route whose problems have a member ``error`` besides, as clients of another product expect.
+
+    RFC 9457, section 3.2, allows further members.
+    """
+
+    class Route(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def handled(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except Problem as problem:
+                    return problem.response(error_of(problem))
+
+            return handled
+
+    return Route
 
 
 def internal() -> Problem:

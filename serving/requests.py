@@ -1,14 +1,14 @@
-"""Reading a request: media type, size, encoding, JSON, members; each fault with its own code."""
+"""What a request may hold: texts, what to look for in them, and what is to become of it."""
 
 from __future__ import annotations
 
 import functools
 import json
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Self, TypeVar
 
-from fastapi import Request
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pii.redaction import Policy, load_policy, shipped_policies
-from pii.taxonomy import shipped
+from serving.bodies import checked, wrong
 from serving.extractor import Detectors
 from serving.lists import AllowList, DenyList, Lists
 from serving.offsets import OffsetUnit
@@ -143,7 +143,7 @@ def _read_policy(value: Any) -> Policy | None:
         # A recipe's strictness is that of JSON: lists for tuples, strings for paths.
         return Policy.model_validate_json(json.dumps(value))
     except ValidationError as error:
-        raise _wrong(error, Policy, ("policy",)) from None
+        raise wrong(error, Policy, "policy") from None
 
 
 class RedactRequest(ReadRequest):
@@ -164,98 +164,17 @@ class RestoreRequest(TextsRequest):
 Parsed = TypeVar("Parsed", bound=TextsRequest)
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The body, refused as soon as it grows beyond the limit."""
-    too_large = Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", f"the limit is {max_bytes} bytes"
-    )
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > max_bytes:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large
-    return bytes(body)
-
-
-async def read_json(request: Request, max_bytes: int) -> Any:
-    """The body as JSON (RFC 8259: UTF-8, no NaN).
-
-    Raises Problem: 415 ``not_json_media_type``, 413 ``body_too_large``, 400 ``not_utf8`` or ``not_json``.
-    """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json_media_type", "send application/json", "content-type"
-        )
-    body = await read_body(request, max_bytes)
-    try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, "not_utf8", "the body is not UTF-8", f"byte {error.start}"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, "not_json", "the body is not JSON", f"character {error.pos}"
-        ) from None
-    except (ValueError, RecursionError):
-        # A number of thousands of digits, NaN, or brackets nested too deep.
-        raise Problem(HTTPStatus.BAD_REQUEST, "not_json", "the body is not JSON that can be read") from None
-
-
-def _refuse_constant(_: str) -> None:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
 def parse_request(value: Any, schema: type[Parsed], max_texts: int) -> Parsed:
     """Check the members. Raises Problem 422 with the place of the first wrong one."""
-    try:
-        parsed = schema.model_validate(value)
-    except ValidationError as error:
-        raise _wrong(error, schema, ()) from None
-    if parsed.texts is not None and len(parsed.texts) > max_texts:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "too_many_texts", f"the limit is {max_texts} texts", "texts"
-        )
+    parsed = checked(value, schema)
+    if parsed.texts is not None:
+        check_num_texts(parsed.texts, max_texts, "texts")
     return parsed
 
 
-def _wrong(error: ValidationError, schema: type[BaseModel], prefix: tuple[str, ...]) -> Problem:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    location = (*prefix, *first["loc"])
-    code, detail = "wrong_member", f"wrong value ({first['type']})"
-    if first["type"] == "extra_forbidden":
-        location = location[:-1]
-        code, detail = "unknown_member", f"a member that is none of {', '.join(schema.model_fields)}"
-    elif first["type"] in _OWN_CODES:
-        code, detail = first["type"], first["msg"]
-    if location[:1] in (("allow_list",), ("deny_list",)):
-        # Behind the entry stand names of alternatives that no caller knows.
-        location = location[:2]
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, code, detail, _place(location))
-
-
-_OWN_CODES = frozenset({"text_or_texts", "threshold_or_point", "language_not_supported"})
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    """A location as ``types[1]``; a key that only the caller knows may be anything and is shown as ``?``."""
-    known = {
-        *ExtractRequest.model_fields,
-        *RedactRequest.model_fields,
-        *RestoreRequest.model_fields,
-        *Policy.model_fields,
-        "policy",
-        *(t.name for t in shipped()),
-    }
-    place = ""
-    for part in location:
-        if isinstance(part, int):
-            place += f"[{part}]"
-        else:
-            word = part if part in known else "?"
-            place += f".{word}" if place else word
-    return place
+def check_num_texts(texts: Sequence[object], max_texts: int, place: str) -> None:
+    """Raises Problem 422 ``too_many_texts``."""
+    if len(texts) > max_texts:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "too_many_texts", f"the limit is {max_texts} texts", place
+        )

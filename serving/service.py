@@ -12,10 +12,11 @@ from fastapi import FastAPI, Request
 
 from pii.errors import RequestError
 from serving.admission import Admission
+from serving.bodies import read_json
 from serving.engines.protocol import EngineError
 from serving.extractor import Extraction, Extractor
 from serving.problems import Problem
-from serving.requests import Parsed, ReadRequest, RedactRequest, parse_request, read_json
+from serving.requests import Parsed, ReadRequest, RedactRequest, parse_request
 from serving.settings import ServeConfig
 from serving.silence import describe
 from serving.together import together

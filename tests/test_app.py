@@ -213,7 +213,11 @@ def test_faults_have_a_code_and_a_place_and_no_text(
     ("policy", "code", "place"),
     [
         ({"default": {"operator": "张三"}}, "wrong_member", "policy.default"),
-        ({"types": {"张三": {"operator": "mask", "keep_first": -1}}}, "wrong_member", "policy.types.?.?.?"),
+        (
+            {"types": {"张三": {"operator": "mask", "keep_first": -1}}},
+            "wrong_member",
+            "policy.types.?.?.keep_first",
+        ),
         ({"张三": 1}, "unknown_member", "policy"),
         ("张三", "wrong_member", "policy"),
     ],

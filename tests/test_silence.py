@@ -148,7 +148,7 @@ def test_http(
     headers = {"content-type": "application/json", "x-request-id": NAME.encode().hex(), "user-agent": NUMBER}
     with TestClient(create_app(ServeConfig(), untrained)) as client:
         errors = []
-        for path in ("/extract", "/redact", f"/extract/{NUMBER}"):
+        for path in ("/extract", "/redact", "/restore", "/analyze", "/anonymize", f"/extract/{NUMBER}"):
             for content in BODIES:
                 answer = client.post(path, content=content, headers=headers)
                 assert answer.status_code < 500 or broken

@@ -15,7 +15,8 @@ from data_pipeline.readers.files import Refusal
 from evaluation import asking, errors, gold, markdown, page, predictions, provenance, report
 from evaluation.asking import Opener
 from evaluation.errors import Example
-from evaluation.gold import GoldSet
+from evaluation.gold import GoldDocument, GoldSet
+from evaluation.peers import asking as asking_peers
 from evaluation.predictions import FILE, META, Kept
 from evaluation.recipe import EvalConfig, SplitConfig
 from evaluation.report import Split
@@ -97,17 +98,36 @@ def evaluate(config: EvalConfig, opener: Opener) -> dict[str, Any]:
     model = provenance.model_facts(folder) if folder else None
     splits, absent = read_splits(config, taxonomy)
     inputs = made_from(config, splits, model)
+    others = {f"peer:{name}": version for name, version in asking_peers.versions(config.peers).items()}
     scorer = {"scorer_code": provenance.code_hash("evaluation")}
-    stage = Stage("eval", config.output, config, inputs | scorer)
+    stage = Stage("eval", config.output, config, inputs | others | scorer)
     if stage.is_current():
         logger.info("%s is up to date", config.output / REPORT)
         return read_report(config.output)
     stage.begin()
     kept = _predictions(config, splits, predictions.key(inputs), opener)
-    made = report.build(config, taxonomy, splits, absent, kept, model)
+    found = asking_peers.ask(config.peers, _asked(splits, kept), config.output, _data_key(inputs))
+    made = report.build(config, taxonomy, splits, absent, kept, model, found)
     _write(config, made, splits, kept)
     stage.finish([REPORT, PAGE, HTML, REFUSED, FILE, META], {"failures": report.failures(made)})
     return made
+
+
+def _asked(splits: Sequence[Split], kept: Kept) -> list[tuple[str, GoldDocument]]:
+    """The documents that this product has answered for: peers are asked about these and no others."""
+    return [
+        (split.name, entry)
+        for split in splits
+        for answered in [kept.of(split.name)]
+        for entry in split.sampled
+        if entry.row in answered
+    ]
+
+
+def _data_key(inputs: Mapping[str, str]) -> str:
+    """Hash of the data alone: another model of ours does not change what a peer says."""
+    kinds = ("data:", "reader_code")
+    return predictions.key({name: value for name, value in inputs.items() if name.startswith(kinds)})
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from configs.atomic import writing
 from configs.stage import file_hash
 from evaluation.gold import GoldDocument
 from pii.spans import Span
+from serving.answer_facts import AnswerFacts
 from serving.extractor import Detectors, Extraction
-from serving.model_detector import AnswerFacts
 
 FILE = "predictions.jsonl"
 META = "predictions.meta.json"

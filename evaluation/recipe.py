@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from configs.reader import StrictConfig
+from evaluation.peers.recipe import PeerConfig
 from serving.extractor import ExtractorConfig
 
 
@@ -64,6 +67,9 @@ class EvalConfig(StrictConfig):
     """Draws the sample and the resamples of the intervals."""
     extractor: ExtractorConfig
     """The very extractor that serves: model, engine, detectors."""
+    peers: Mapping[str, PeerConfig] = {}
+    """Name in the report → another detector that is asked about the same documents; one that is not
+    installed is named and left out."""
     calibration: CalibrationConfig | None = None
     """Where scores are learned from before the model is measured, if its folder has none from here; null: the
     folder is measured as it is."""
@@ -78,3 +84,11 @@ class EvalConfig(StrictConfig):
     private; set it only for data that may be shown."""
     thresholds: tuple[ThresholdConfig, ...] = ()
     """What the report has to reach; empty: nothing."""
+
+    @field_validator("peers")
+    @classmethod
+    def _names_of_their_own(cls, peers: Mapping[str, PeerConfig]) -> Mapping[str, PeerConfig]:
+        for name in peers:
+            if name in ("merged", "model", "patterns") or not re.fullmatch(r"[\w-]+", name):
+                raise ValueError("a peer's name is a word of letters, digits, - and _, and none of ours")
+        return peers

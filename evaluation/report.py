@@ -17,6 +17,7 @@ from evaluation import crosscheck, operating, provenance, scoring
 from evaluation.gold import GoldDocument, GoldSet
 from evaluation.metrics import Case
 from evaluation.operating import Marked
+from evaluation.peers.asking import Found
 from evaluation.predictions import Kept, Prediction
 from evaluation.recipe import EvalConfig, ThresholdConfig
 from pii.taxonomy import Taxonomy
@@ -45,6 +46,7 @@ def build(
     absent: Sequence[str],
     kept: Kept,
     model: Mapping[str, Any] | None,
+    peers: Found,
 ) -> dict[str, Any]:
     """Score every split and put the report together."""
     report: dict[str, Any] = {
@@ -53,7 +55,9 @@ def build(
         "model": dict(model) if model else None,
         "detectors": config.extractor.detectors,
         "absent_splits": list(absent),
-        "splits": {split.name: _split(config, taxonomy, split, kept, model) for split in splits},
+        "peers": {name: dict(theirs.facts) for name, theirs in peers.kept.items()},
+        "absent_peers": dict(peers.absent),
+        "splits": {split.name: _split(config, taxonomy, split, kept, model, peers) for split in splits},
     }
     report["gaps"] = gaps(report)
     report["thresholds"] = [judge(report, threshold) for threshold in config.thresholds]
@@ -62,9 +66,16 @@ def build(
 
 
 def _split(
-    config: EvalConfig, taxonomy: Taxonomy, split: Split, kept: Kept, model: Mapping[str, Any] | None
+    config: EvalConfig,
+    taxonomy: Taxonomy,
+    split: Split,
+    kept: Kept,
+    model: Mapping[str, Any] | None,
+    peers: Found,
 ) -> dict[str, Any]:
     answered = kept.of(split.name)
+    said = [(system, answered, known) for system, known in kept.facts["types"].items()]
+    said += [(name, theirs.of(split.name), theirs.facts["types"]) for name, theirs in peers.kept.items()]
     documents = [entry.document for entry in split.sampled if entry.row in answered]
     return {
         **provenance.data_facts(split.file, split.sha256),
@@ -79,8 +90,8 @@ def _split(
         "num_chars": sum(len(document.text) for document in documents),
         "answers": answer_facts(list(answered.values())),
         "systems": {
-            system: _system(config, taxonomy, cases_of(split, answered, system), known)
-            for system, known in kept.facts["types"].items()
+            system: _system(config, taxonomy, cases_of(split, predicted, system), known)
+            for system, predicted, known in said
         },
         "scores": _scores(config, taxonomy, split, answered, model),
     }

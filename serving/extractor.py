@@ -28,11 +28,12 @@ from pii.patterns import Match
 from pii.spans import Span, is_unicode
 from pii.taxonomy import shipped
 from serving import merging
+from serving.answer_facts import AnswerFacts
 from serving.candidates import Candidate, candidates
 from serving.engines import choice
 from serving.engines.protocol import Dtype, Engine, VllmSettings
 from serving.lists import Lists, without_overlap
-from serving.model_detector import AnswerFacts, Reading
+from serving.model_detector import Reading
 from serving.scoring import Calibration, OperatingPoint, contributions, read_calibration, scored
 from serving.silence import describe
 

@@ -13,6 +13,7 @@ from pii.model_folder import ModelManifest
 from pii.spans import Span
 from pii.windows import Window
 from serving import evidence
+from serving.answer_facts import AnswerFacts, facts_of
 from serving.engines.protocol import Engine
 from serving.evidence import TokenEvidence, TokenLengths
 from serving.together import together
@@ -23,25 +24,6 @@ MIN_ANSWER_TOKENS = 16
 MAX_SPLITS = 3
 """How often a window may be halved. An eighth of a window that still overflows is a model that loops: asking
 on would double the work each time for nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerFacts:
-    """What one answer was like, for reports; never its text.
-
-    Attributes:
-        valid_json: the whole answer is one JSON value.
-        valid_schema: it has the format's schema.
-        problem: see `codec.Answer.problem`; ``no_room`` where the prompt left no room for an answer.
-        num_tokens: tokens written.
-        asked_again: the budget ended the answer, so the window was split and this answer not used.
-    """
-
-    valid_json: bool
-    valid_schema: bool
-    problem: str
-    num_tokens: int
-    asked_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +136,14 @@ class ModelDetector:
         known = evidence.read(generation, self._lengths(generation.token_ids), len(answer.mentions))
         asked = [index for index, mention in enumerate(answer.mentions) if mention.type in types]
         grounding = ground(piece, [answer.mentions[index] for index in asked])
-        facts = AnswerFacts(answer.valid_json, answer.valid_schema, answer.problem, len(generation.token_ids))
+        facts = facts_of(
+            answer,
+            generation.text,
+            grounding.mentions,
+            num_tokens=len(generation.token_ids),
+            num_prompt_tokens=len(prompt_ids),
+            is_cut=generation.finish == "length",
+        )
         return _Part(
             window,
             facts,

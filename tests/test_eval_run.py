@@ -11,7 +11,7 @@ from evaluation import asking, measure, predictions, provenance, report
 from evaluation.recipe import EvalConfig
 from pii.spans import Span
 from serving.extractor import Extraction
-from serving.model_detector import AnswerFacts
+from serving.answer_facts import AnswerFacts
 
 SECRET = "Zacharias"
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from evaluation import predictions
 from evaluation.gold import GoldDocument
+from evaluation.memory import PeakMemory
 from evaluation.predictions import Detector, Kept, Prediction
 from evaluation.recipe import EvalConfig
 from evaluation.report import Split
@@ -47,6 +48,7 @@ def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
         Starting the engine is timed apart.
     """
     detectors = config.extractor.detectors
+    memory = PeakMemory()
     began = time.monotonic()
     detector = opener()
     loaded = time.monotonic()
@@ -65,6 +67,7 @@ def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
                         bar.update()
                     num_chars += sum(len(entry.document.text) for entry in documents)
         seconds = max(time.monotonic() - loaded, 1e-9)
+        peak_memory_mb = memory.read_mb()
     finally:
         detector.close()
     num_tokens = sum(answer.num_tokens for prediction in made for answer in prediction.answers)
@@ -78,5 +81,6 @@ def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
         "documents_per_second": round(len(made) / seconds, 2),
         "characters_per_second": round(num_chars / seconds, 1),
         "tokens_per_second": round(num_tokens / seconds, 1),
+        "peak_memory_mb": peak_memory_mb,
     }
     return Kept(tuple(made), facts)

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-
-def percent(estimate: Any, *, interval: bool = True) -> str:
-    """A rate in per cent with its interval: ``83.1 [79.0, 86.4]``; a dash where it is not defined."""
-    value = estimate["value"] if isinstance(estimate, Mapping) else estimate
-    if value is None:
-        return "–"
-    shown = f"{100 * value:.1f}"
-    if interval and isinstance(estimate, Mapping) and estimate["low"] is not None:
-        shown += f" [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
-    return shown
-
-
-def plain(estimate: Mapping[str, Any]) -> str:
-    """A number that is no share, with its interval."""
-    if estimate["value"] is None:
-        return "–"
-    shown = f"{estimate['value']:.2f}"
-    return shown if estimate["low"] is None else f"{shown} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """A Markdown table; all columns but the first are set to the right."""
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        aligned = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        return f"| {' | '.join(aligned)} |"
-
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [line(head), f"|{'|'.join(f' {r} ' for r in rule)}|", *map(line, cells)]
+from evaluation import detectors
+from evaluation.formats import percent as percent
+from evaluation.formats import plain as plain
+from evaluation.formats import table as table
 
 
 def headline(report: Mapping[str, Any]) -> list[str]:
@@ -68,6 +41,10 @@ def render(report: Mapping[str, Any]) -> str:
             f"Gap from *{gap['from']}* to *{gap['to']}*, {gap['system']}: {points} points of strict F1."
         )
     lines += ["", *(f"- {note}" for note in report["notes"]), ""]
+    if report["peers"]:
+        lines += ["## Detectors", "", *table(*detectors.compared(report)), "", *_peers(report), ""]
+    if report["without_grammar"]:
+        lines += ["## With and without the grammar", "", *table(*detectors.grammar(report)), ""]
     if report["thresholds"]:
         lines += ["## Thresholds", "", *_thresholds(report), ""]
     for name, split in report["splits"].items():
@@ -84,6 +61,15 @@ def _model(report: Mapping[str, Any]) -> list[str]:
         f"Model `{model['folder']}`: {model['method']} on {model['base_model']}, {size}. "
         f"Engine: {made['engine']}. Measured {made['at']}."
     ]
+
+
+def _peers(report: Mapping[str, Any]) -> list[str]:
+    """Who the peers are and what they can say."""
+    lines = []
+    for name, facts in report["peers"].items():
+        types = ", ".join(facts["types"]) or "none"
+        lines.append(f"- *{name}*: {facts['description']}. Types: {types}. {facts['notes']}".rstrip())
+    return lines
 
 
 def _thresholds(report: Mapping[str, Any]) -> list[str]:
@@ -115,8 +101,8 @@ def _split(name: str, split: Mapping[str, Any]) -> list[str]:
     if split["scores"]:
         lines += ["### Operating points (merged)", "", *_points(split["scores"]), ""]
         lines += ["### Reliability of scores", "", *_reliability(split["scores"]["calibration"]), ""]
-    if split["answers"]["num_answers"]:
-        lines += ["### Answers of the model", "", *_answers(split["answers"]), ""]
+    if said := detectors.answers_of(split):
+        lines += ["### Answers of models", "", *table(*detectors.answers(said)), ""]
     return lines
 
 
@@ -222,20 +208,6 @@ def _reliability(calibration: Mapping[str, Any]) -> list[str]:
     told = "–" if ece is None else f"{ece:.4f}"
     lines = table(["score", "candidates", "mean score", "share right"], rows)
     return [*lines, "", f"Expected calibration error over {calibration['num_spans']:,} candidates: {told}."]
-
-
-def _answers(answers: Mapping[str, Any]) -> list[str]:
-    rows = [
-        ["answers", answers["num_answers"]],
-        ["answers not used: the budget ended them and the window was split", answers["num_asked_again"]],
-        ["valid JSON", percent(answers["valid_json"])],
-        ["valid schema", percent(answers["valid_schema"])],
-        ["tokens written", answers["num_tokens"]],
-        ["values that stand nowhere in the text", answers["num_ungrounded"]],
-        ["characters without a complete answer", answers["num_truncated_chars"]],
-        *([f"problem: {name}", count] for name, count in answers["problems"].items()),
-    ]
-    return table(["fact", "value"], rows)
 
 
 def _provenance(report: Mapping[str, Any]) -> list[str]:

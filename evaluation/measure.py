@@ -12,7 +12,17 @@ from configs.atomic import writing
 from configs.errors import StageError
 from configs.stage import Stage
 from data_pipeline.readers.files import Refusal
-from evaluation import asking, errors, gold, markdown, page, predictions, provenance, report
+from evaluation import (
+    asking,
+    errors,
+    gold,
+    markdown,
+    page,
+    predictions,
+    provenance,
+    report,
+    without_grammar,
+)
 from evaluation.asking import Opener
 from evaluation.errors import Example
 from evaluation.gold import GoldDocument, GoldSet
@@ -87,8 +97,13 @@ def made_from(config: EvalConfig, splits: Sequence[Split], model: Mapping[str, A
     }
 
 
-def evaluate(config: EvalConfig, opener: Opener) -> dict[str, Any]:
+def evaluate(config: EvalConfig, opener: Opener, free_opener: Opener | None = None) -> dict[str, Any]:
     """Measure, or read the report of the very same measurement; returns ``report.json``.
+
+    Args:
+        config: the recipe.
+        opener: starts the detector.
+        free_opener: starts the model without its grammar; None: that comparison is left out.
 
     Raises StageError, DataError or ModelFolderError: an input is missing or cannot be used.
     """
@@ -105,9 +120,14 @@ def evaluate(config: EvalConfig, opener: Opener) -> dict[str, Any]:
         logger.info("%s is up to date", config.output / REPORT)
         return read_report(config.output)
     stage.begin()
-    kept = _predictions(config, splits, predictions.key(inputs), opener)
+    key = predictions.key(inputs)
+    kept = _predictions(config, splits, key, opener)
     found = asking_peers.ask(config.peers, _asked(splits, kept), config.output, _data_key(inputs))
     made = report.build(config, taxonomy, splits, absent, kept, model, found)
+    if free_opener is not None and without_grammar.applies(config):
+        made["without_grammar"] = without_grammar.measure(
+            config, splits[0], kept, free_opener, config.output, key
+        )
     _write(config, made, splits, kept)
     stage.finish([REPORT, PAGE, HTML, REFUSED, FILE, META], {"failures": report.failures(made)})
     return made

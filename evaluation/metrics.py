@@ -67,10 +67,12 @@ class Tally:
     gold: Cells
     predicted: Cells
 
-    def rates(self, rows: NDArray[np.bool_], column: int | None = None) -> dict[str, Ratio]:
-        """Precision, recall and F1 over some documents, of one type or of all together (micro)."""
+    def rates(self, rows: NDArray[np.bool_], columns: Sequence[int] | None = None) -> dict[str, Ratio]:
+        """Precision, recall and F1 over some documents, of some types or of all, counted together (micro)."""
         doubled, gold, predicted = (
-            np.where(rows, cells.sum(axis=1) if column is None else cells[:, column], 0).astype(np.float32)
+            np.where(rows, (cells if columns is None else cells[:, columns]).sum(axis=1), 0).astype(
+                np.float32
+            )
             for cells in (self.correct, self.gold, self.predicted)
         )
         correct: Column = doubled * np.float32(0.5)
@@ -290,7 +292,7 @@ def macro_f1(tally: Tally, rows: NDArray[np.bool_]) -> float | None:
     scores = [
         rate
         for column in range(tally.gold.shape[1])
-        if tally.gold[rows, column].any() and (rate := tally.rates(rows, column)["f1"].value) is not None
+        if tally.gold[rows, column].any() and (rate := tally.rates(rows, [column])["f1"].value) is not None
     ]
     return sum(scores) / len(scores) if scores else None
 

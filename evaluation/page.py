@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation import markdown
+from evaluation import detectors
 from evaluation.errors import Example
+from evaluation.formats import percent, plain
 
 _TEMPLATE = "report.html.j2"
 
@@ -48,7 +49,7 @@ def render(report: Mapping[str, Any], examples: Mapping[str, Sequence[Example]])
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"percent": markdown.percent, "plain": markdown.plain}
+    environment.filters |= {"percent": percent, "plain": plain}
     return environment.get_template(_TEMPLATE).render(
-        report=report, examples=examples, confusion_matrix=confusion_matrix
+        report=report, examples=examples, confusion_matrix=confusion_matrix, detectors=detectors
     )

@@ -51,6 +51,15 @@ class CalibrationConfig(StrictConfig):
     """Time after which no further document is asked for, in minutes; null: no limit."""
 
 
+class FreeConfig(StrictConfig):
+    """How much of the headline's documents the model is asked for again, without the grammar."""
+
+    max_documents: int = Field(default=40, ge=1)
+    """Most documents, taken evenly over sources and languages."""
+    max_minutes: float | None = Field(default=1.0, gt=0)
+    """Time after which no further document is asked for, in minutes; null: no limit."""
+
+
 class EvalConfig(StrictConfig):
     """Everything that `pii eval` needs to know."""
 
@@ -73,6 +82,8 @@ class EvalConfig(StrictConfig):
     calibration: CalibrationConfig | None = None
     """Where scores are learned from before the model is measured, if its folder has none from here; null: the
     folder is measured as it is."""
+    without_grammar: FreeConfig | None = FreeConfig()
+    """The second pass that shows what the grammar is worth; null: none."""
     iou_thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5, 0.75)
     """Overlaps, as intersection over union, from which a span of the right type counts as found."""
     num_resamples: int = Field(default=1000, ge=0)

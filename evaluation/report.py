@@ -57,6 +57,7 @@ def build(
         "absent_splits": list(absent),
         "peers": {name: dict(theirs.facts) for name, theirs in peers.kept.items()},
         "absent_peers": dict(peers.absent),
+        "without_grammar": None,
         "splits": {split.name: _split(config, taxonomy, split, kept, model, peers) for split in splits},
     }
     report["gaps"] = gaps(report)
@@ -74,8 +75,14 @@ def _split(
     peers: Found,
 ) -> dict[str, Any]:
     answered = kept.of(split.name)
-    said = [(system, answered, known) for system, known in kept.facts["types"].items()]
-    said += [(name, theirs.of(split.name), theirs.facts["types"]) for name, theirs in peers.kept.items()]
+    systems = {
+        system: _system(config, taxonomy, cases_of(split, answered, system), known)
+        for system, known in kept.facts["types"].items()
+    }
+    for name, theirs in peers.kept.items():
+        said = theirs.of(split.name)
+        systems[name] = _system(config, taxonomy, cases_of(split, said, name), theirs.facts["types"])
+        systems[name]["answers"] = answer_facts(list(said.values()))
     documents = [entry.document for entry in split.sampled if entry.row in answered]
     return {
         **provenance.data_facts(split.file, split.sha256),
@@ -89,10 +96,7 @@ def _split(
         "num_spans": sum(len(document.spans) for document in documents),
         "num_chars": sum(len(document.text) for document in documents),
         "answers": answer_facts(list(answered.values())),
-        "systems": {
-            system: _system(config, taxonomy, cases_of(split, predicted, system), known)
-            for system, predicted, known in said
-        },
+        "systems": systems,
         "scores": _scores(config, taxonomy, split, answered, model),
     }
 
@@ -131,6 +135,7 @@ def _system(
     scored = scoring.score(
         cases,
         taxonomy,
+        known=known,
         iou_thresholds=config.iou_thresholds,
         num_resamples=config.num_resamples,
         seed=config.seed,
@@ -154,6 +159,9 @@ def answer_facts(predictions: Sequence[Prediction]) -> dict[str, Any]:
     def share(count: int) -> float | None:
         return round(count / len(used), 4) if used else None
 
+    def mean(count: int) -> float | None:
+        return round(count / len(every), 1) if every else None
+
     return {
         "num_answers": len(used),
         "num_asked_again": len(every) - len(used),
@@ -161,7 +169,12 @@ def answer_facts(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "valid_schema": share(sum(a.valid_schema for a in used)),
         "problems": dict(sorted(Counter(a.problem for a in used if a.problem).items())),
         "num_tokens": sum(a.num_tokens for a in every),
+        "prompt_tokens_per_request": mean(sum(a.num_prompt_tokens for a in every)),
+        "answer_tokens_per_request": mean(sum(a.num_tokens for a in every)),
+        "num_values": sum(a.num_values for a in used),
         "num_ungrounded": sum(p.num_ungrounded for p in predictions),
+        "num_out_of_order": sum(a.num_out_of_order for a in used),
+        "num_loops": sum(a.is_loop for a in every),
         "num_truncated_places": sum(len(p.truncated) for p in predictions),
         "num_truncated_chars": sum(end - start for p in predictions for start, end in p.truncated),
     }
@@ -256,6 +269,24 @@ def notes(report: Mapping[str, Any]) -> list[str]:
                 "that its training kept these documents out is not known."
             )
     written += [f"{name}: no such file; this split is not measured." for name in report["absent_splits"]]
+    written += [f"{name} is left out: {why}." for name, why in report["absent_peers"].items()]
+    for name, facts in report["peers"].items():
+        written += _peer_notes(name, facts)
+    return written
+
+
+def _peer_notes(name: str, facts: Mapping[str, Any]) -> list[str]:
+    """What did not go as it should while a peer was asked."""
+    written = []
+    for what, counts in (
+        ("failed at documents", "failures"),
+        ("has labels without a type", "unknown_labels"),
+    ):
+        if facts.get(counts):
+            listed = ", ".join(f"{kind} ({count})" for kind, count in facts[counts].items())
+            written.append(f"{name} {what}: {listed}.")
+    if facts.get("num_misplaced"):
+        written.append(f"{name} marked {facts['num_misplaced']} places outside of their text.")
     return written
 
 

@@ -76,8 +76,11 @@ def _measure(config: EvalConfig) -> int:
     def opener() -> Extractor:
         return Extractor.open(config.extractor)
 
+    def free_opener() -> Extractor:
+        return Extractor.open(config.extractor.model_copy(update={"grounded": False, "detectors": "model"}))
+
     calibrate.ensure(config, opener)
-    made = evaluate(config, opener)
+    made = evaluate(config, opener, free_opener)
     lines = [*markdown.headline(made), "", *(f"- {note}" for note in made["notes"])]
     sys.stdout.write("\n".join([*lines, "", f"{config.output / PAGE}", ""]))
     failed = report.failures(made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,15 +56,26 @@ def score(
     cases: Sequence[Case],
     taxonomy: Taxonomy,
     *,
+    known: Collection[str] | None = None,
     iou_thresholds: Sequence[float] = (0.5,),
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """All metrics of one system; see ``docs/evaluation.md`` for each in one sentence and one example."""
+    """All metrics of one system; see ``docs/evaluation.md`` for each in one sentence and one example.
+
+    Args:
+        cases: the documents, with what the system said of them.
+        taxonomy: the known types.
+        known: the types that the system can say; None: all.
+        iou_thresholds: see `modes`.
+        num_resamples: behind every interval.
+        seed: draws them.
+    """
     tables = tabulate(cases, taxonomy, modes(iou_thresholds))
     everything = np.ones(len(cases), dtype=np.bool_)
     sheet = _Sheet()
     _add_modes(sheet, tables, everything)
+    _add_known(sheet, tables, everything, known)
     _add_leakage(sheet, tables, taxonomy)
     _add_false_alarms(sheet, tables)
     _add_types(sheet, tables, everything)
@@ -89,6 +100,14 @@ def _add_modes(sheet: _Sheet, tables: Tables, everything: Rows) -> None:
         if tally.gold.shape[1] > 1:
             macro = macro_f1(tally, everything)
             part["macro_f1"] = None if macro is None else round(macro, 4)
+
+
+def _add_known(sheet: _Sheet, tables: Tables, everything: Rows, known: Collection[str] | None) -> None:
+    """Strict rates over the types that the system can say: how good it is at what it is for."""
+    columns = [column for column, name in enumerate(tables.types) if known is None or name in known]
+    part = sheet.at("known_types")
+    for rate, ratio in tables.spans["strict"].rates(everything, columns).items():
+        sheet.rate(part, rate, ratio)
 
 
 def _columns(taxonomy: Taxonomy, wanted: Callable[[EntityType], bool]) -> list[int]:
@@ -145,7 +164,7 @@ def _add_types(sheet: _Sheet, tables: Tables, everything: Rows) -> None:
             "num_correct": int(strict.correct[:, column].sum()) // 2,
             "num_false_alarms": int(tables.false_alarms[:, column].sum()),
         }
-        for rate, ratio in strict.rates(everything, column).items():
+        for rate, ratio in strict.rates(everything, [column]).items():
             sheet.rate(part, rate, ratio)
         leaked = Ratio(
             _per_document(tables.leaked_characters, [column]),

@@ -8,10 +8,10 @@ import pytest
 from configs.errors import ConfigError, StageError
 from configs.reader import parse
 from evaluation import asking, measure, predictions, provenance, report
-from evaluation.recipe import EvalConfig
+from evaluation.recipe import EvalConfig, FreeConfig
 from pii.spans import Span
-from serving.extractor import Extraction
 from serving.answer_facts import AnswerFacts
+from serving.extractor import Extraction
 
 SECRET = "Zacharias"
 
@@ -46,7 +46,10 @@ class Fake:
                 truncated=((0, 2),) if text.startswith("long") else (),
                 num_windows=1,
                 num_ungrounded=1,
-                answers=(AnswerFacts(True, True, "", 12), AnswerFacts(False, False, "truncated", 20, True)),
+                answers=(
+                    AnswerFacts(True, True, "", 12, num_prompt_tokens=40, num_values=3, num_out_of_order=1),
+                    AnswerFacts(False, False, "truncated", 20, True, num_prompt_tokens=44, is_loop=True),
+                ),
             )
 
     def close(self):
@@ -146,8 +149,43 @@ def test_answers_truncation_and_grounding_are_counted(config):
     answers = evaluate(config)["splits"]["test"]["answers"]
     assert answers == {
         "num_answers": 4, "num_asked_again": 4, "valid_json": 1.0, "valid_schema": 1.0, "problems": {},
-        "num_tokens": 128, "num_ungrounded": 4, "num_truncated_places": 1, "num_truncated_chars": 2,
+        "num_tokens": 128, "prompt_tokens_per_request": 42.0, "answer_tokens_per_request": 16.0,
+        "num_values": 12, "num_ungrounded": 4, "num_out_of_order": 4, "num_loops": 4,
+        "num_truncated_places": 1, "num_truncated_chars": 2,
     }  # fmt: skip
+
+
+def test_the_grammar_is_measured_on_the_same_documents_with_and_without(config):
+    class Free(Fake):
+        def extract_all(self, texts, types=None, detectors=None):
+            for text in texts:
+                self.asked.append((text, detectors))
+                yield Extraction(num_ungrounded=2, answers=(AnswerFacts(False, False, "not_json", 30),))
+
+    free = Free()
+    config = config.model_copy(update={"without_grammar": FreeConfig(max_documents=3)})
+    made = measure.evaluate(config, Fake, lambda: free)
+    compared = made["without_grammar"]
+    assert compared["num_documents"] == len(free.asked) == 3
+    assert {detectors for _, detectors in free.asked} == {"model"}
+    assert free.closed
+    assert (compared["grammar"]["valid_json"], compared["free"]["valid_json"]) == (1.0, 0.0)
+    assert (compared["grammar"]["num_ungrounded"], compared["free"]["num_ungrounded"]) == (3, 6)
+    assert compared["grammar"]["strict_f1"] > compared["free"]["strict_f1"] == 0
+    assert "With and without the grammar" in (config.output / "report.md").read_text(encoding="utf-8")
+    assert "With and without the grammar" in (config.output / "report.html").read_text(encoding="utf-8")
+    # A changed scorer asks neither again.
+    other = config.model_copy(update={"iou_thresholds": (0.3,)})
+    nobody = lambda: pytest.fail("opened again")  # noqa: E731
+    assert measure.evaluate(other, nobody, nobody)["without_grammar"] == compared
+
+
+@pytest.mark.parametrize("changed", [{"without_grammar": None}, {"extractor": {"grounded": False}}])
+def test_there_is_nothing_to_compare_without_a_grammar(tmp_path, changed):
+    write(tmp_path / "test.jsonl", ROWS)
+    config = recipe(tmp_path, **changed)
+    made = measure.evaluate(config, Fake, lambda: pytest.fail("opened"))
+    assert made["without_grammar"] is None
 
 
 def test_patterns_alone_need_no_model_and_report_one_system(tmp_path):

@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from data_pipeline import preparation, rendering
+from data_pipeline import curriculum, preparation, rendering
 from data_pipeline.chat import read_chat
-from data_pipeline.dedup import HeldOut, NearDuplicates, signature
+from data_pipeline.dedup import HeldOut, NearDuplicates, bands
+from data_pipeline.distributed import Engine, engine
 from data_pipeline.inputs import Input, chat_path, chat_state, labelled_inputs
-from data_pipeline.ledger import REFUSED, SPLITS, Ledger
+from data_pipeline.ledger import SPLITS, Ledger
 from data_pipeline.mixing import allot, interleave, tempered
-from data_pipeline.parallel import Workers
 from data_pipeline.pool import Pool
 from data_pipeline.preparation import Example, Prepared
 from data_pipeline.readers.files import Refusal
@@ -43,9 +43,6 @@ PATIENCE = 50
 
 Item = TypeVar("Item")
 
-OUTPUTS = (*(f"{split}.jsonl" for split in SPLITS), REFUSED)
-"""The files that `assemble` writes."""
-
 
 class Assembly:
     """The state of one build.
@@ -59,7 +56,7 @@ class Assembly:
     def __init__(self, config: DataConfig, ledger: Ledger, stack: ExitStack) -> None:
         self.config, self.ledger = config, ledger
         rules = config.decontamination
-        self._near = NearDuplicates(rules.near_duplicate, rules.permutations)
+        self._near = NearDuplicates()
         self._held_out: dict[Split, HeldOut] = {
             split: HeldOut(rules.ngram, rules.values) for split in SPLITS if split != "train"
         }
@@ -196,7 +193,7 @@ class Assembly:
         rules = self.config.decontamination
         nothing = HeldOut(rules.ngram, rules.values)
         with (
-            Workers(self.config.workers, preparation.initialise, self.config, nothing) as workers,
+            engine(self.config, nothing) as workers,
             tqdm(total=total, desc="hold out synthetic", unit=" documents", mininterval=1) as bar,
         ):
             for batch in workers.map(preparation.synthesise, _ranges(0, limit)):
@@ -219,9 +216,8 @@ class Assembly:
         asked = rendering.asked_for(document, rendering.full_request(document))
         others = (held for name, held in self._held_out.items() if name != split)
         reason = next((leak for held in others if (leak := held.leak(asked))), "")
-        if not reason and not self._near.take(
-            signature(asked.text, self.config.decontamination.permutations)
-        ):
+        rules = self.config.decontamination
+        if not reason and not self._near.take(bands(asked.text, rules.near_duplicate, rules.permutations)):
             reason = "near_duplicate"
         examples: list[Example] = []
         if not reason:
@@ -261,14 +257,20 @@ class Assembly:
             {f"chat.{name}": len(pool) for name, pool in self._chats.items()},
             round(config.chat.share * config.examples),
         )
-        with Workers(config.workers, preparation.initialise, config, held_out) as workers:
+        with engine(config, held_out) as workers:
             streams = self._streams(workers, {**quotas, **chat_quotas})
             total = sum(quotas.values()) + sum(chat_quotas.values())
             mixed = interleave(streams, {**quotas, **chat_quotas}, shares)
-            for name, example in tqdm(mixed, total=total, desc="train", unit=" rows", mininterval=1):
+            items: Iterable[tuple[str, Example]] = tqdm(
+                mixed, total=total, desc="train", unit=" rows", mininterval=1
+            )
+            if config.order == "curriculum":
+                pools = self._pool("curriculum.labelled"), self._pool("curriculum.chat")
+                items = curriculum.in_order(items, config.curriculum, *pools)
+            for name, example in items:
                 self.ledger.write("train", name, example)
 
-    def _streams(self, workers: Workers, quotas: Mapping[str, int]) -> dict[str, Iterator[Example]]:
+    def _streams(self, workers: Engine, quotas: Mapping[str, int]) -> dict[str, Iterator[Example]]:
         def stream(
             name: str, function: Callable[[Any], list[Prepared]], tasks: Iterable[Any]
         ) -> Iterator[Example]:
@@ -304,7 +306,7 @@ class Assembly:
         for document in documents:
             for reason in document.refused:
                 self.ledger.refuse_document(name, document.id, reason)
-            if document.signature is not None and not self._near.take(document.signature):
+            if document.bands and not self._near.take(document.bands):
                 self.ledger.refuse_document(name, document.id, "near_duplicate")
                 continue
             yield from document.examples
@@ -321,15 +323,15 @@ def _ranges(begin: int, end: int) -> Iterator[range]:
         yield range(start, start + BATCH)
 
 
-def assemble(config: DataConfig) -> dict[str, Any]:
-    """Write the splits and the refusals of a data set; returns the facts for its manifest."""
+def assemble(config: DataConfig) -> tuple[Ledger, dict[str, Any]]:
+    """Write the splits and the refusals of a data set; returns its books and the facts for its manifest."""
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger(config.folder))
+        ledger = stack.enter_context(Ledger(config.folder, config.output, config.seed))
         assembly = Assembly(config, ledger, stack)
         assembly.read()
         assembly.train(assembly.hold_out())
         splits = ledger.splits()
-        return {
+        return ledger, {
             "splits": splits,
             "refused": ledger.refused(),
             "sources": assembly.source_facts(splits["train"].get("source", {})),

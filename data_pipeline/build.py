@@ -1,8 +1,8 @@
 """``pii data [--config FILE] [--set a.b=c]``: sources and synthesis to ``data/<name>/``.
 
 Reads labelled sources and general chat, adds synthetic documents, splits, removes what repeats or leaks,
-mixes, renders and proves every example. Writes train.jsonl, validation.jsonl, test.jsonl, foreign.jsonl,
-refused.jsonl, README.md with its charts and, last, manifest.json.
+mixes, renders and proves every example. Writes train.jsonl (or its shards), validation.jsonl, test.jsonl,
+foreign.jsonl, refused.jsonl, cells.csv, README.md with its charts and, last, manifest.json.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 
 from configs import command
 from configs.stage import Stage, read_manifest
-from data_pipeline.assembly import OUTPUTS, assemble
+from data_pipeline.assembly import assemble
 from data_pipeline.card import CARD_FILES, write_card
 from data_pipeline.inputs import fingerprints
 from data_pipeline.recipe import DataConfig
+from data_pipeline.shards import split_files
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +32,9 @@ def build(config: DataConfig) -> dict[str, Any]:
         logger.info("%s is up to date", config.folder)
         return read_manifest(config.folder)
     stage.begin()
-    facts = assemble(config)
-    write_card(config, facts)
-    return stage.finish([*OUTPUTS, *CARD_FILES], facts)
+    ledger, facts = assemble(config)
+    write_card(config, facts, ledger.shown)
+    return stage.finish([*ledger.files(), *CARD_FILES], facts)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,7 +46,9 @@ def main(argv: list[str] | None = None) -> int:
         config = command.config_of(arguments, DataConfig)
         manifest = build(config)
         for split, counts in manifest["splits"].items():
-            sys.stdout.write(f"{config.folder / split}.jsonl  {counts['rows']} rows\n")
+            files = split_files(config.folder, split)
+            place = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+            sys.stdout.write(f"{place}  {counts['rows']} rows\n")
         return 0
 
     return command.run(body)

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from configs.atomic import writing
+from configs.stage import file_hash
 from data_pipeline.charts import bars
-from data_pipeline.highlight import for_html, labelled_rows, marked
+from data_pipeline.highlight import for_html, marked
+from data_pipeline.ledger import CELLS, SPLITS
 from data_pipeline.recipe import DataConfig
+from data_pipeline.shards import split_files
+from data_pipeline.synthesis import form_choices
+from pii.spans import Document
 
 CHARTS = ("source", "language", "type", "form", "carrier", "domain", "chars", "entities")
 """What is counted of a split; each gets a chart of the training split."""
-NUM_EXAMPLES = 50
-"""Examples that the card shows; the training split is mixed evenly, so its first ones stand for all."""
 
 CARD_FILES = ("README.md", *(f"charts/{kind}.svg" for kind in CHARTS))
 
 
-def write_card(config: DataConfig, facts: Mapping[str, Any]) -> None:
-    """Write ``README.md`` and ``charts/`` into the data set's folder, beside its finished splits."""
+def write_card(config: DataConfig, facts: Mapping[str, Any], shown: Sequence[str]) -> None:
+    """Write ``README.md`` and ``charts/`` into the data set's folder, beside its finished splits.
+
+    Args:
+        config: the recipe.
+        facts: those of the manifest.
+        shown: lines of examples for a reader.
+    """
     for kind in CHARTS:
         with writing(config.folder / "charts" / f"{kind}.svg") as file:
             file.write(bars(f"train: {kind}", facts["splits"]["train"].get(kind, {})))
     with writing(config.folder / "README.md") as file:
         file.write(
-            "\n".join([*_facts(config, facts), *_charts(), *_counts(facts["splits"]), *_examples(config)])
+            "\n".join(
+                [
+                    *_facts(config, facts),
+                    *_charts(),
+                    *_cells(config, facts["splits"]["train"]["cells"]),
+                    *_counts(facts["splits"]),
+                    *_files(config),
+                    *_examples(shown),
+                ]
+            )
         )
 
 
@@ -102,10 +121,42 @@ def _counts(splits: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _examples(config: DataConfig) -> list[str]:
-    documents = itertools.islice(labelled_rows(config.folder / "train.jsonl"), NUM_EXAMPLES)
+def _cells(config: DataConfig, given: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The form matrix: of the training examples with values in a carrier, how many have each form."""
+    choices = form_choices(config.synthetic.synthesis)
+    forms = list(dict.fromkeys(form for choice in choices.values() for form in choice.shares()))
+    rows = []
+    for carrier, counts in given.items():
+        asked = choices[carrier].shares() if carrier in choices else {}
+        total = sum(counts.values())
+        cells = (_cell(counts.get(form, 0) / total, asked.get(form)) for form in forms)
+        rows.append((carrier, total, *cells))
+    return [
+        "## Forms by carrier\n",
+        "Percent of a carrier's synthetic training examples with values, and in brackets what the recipe "
+        f"asks for. By entity type: `{CELLS}`.\n",
+        _table(("carrier", "examples", *forms), rows),
+    ]
+
+
+def _cell(given: float, asked: float | None) -> str:
+    return f"{100 * given:.1f}" + ("" if asked is None else f" ({100 * asked:.1f})")
+
+
+def _files(config: DataConfig) -> list[str]:
+    """Hashes of the splits, so that a copy can be told from another."""
+    files = [path for split in SPLITS for path in split_files(config.folder, split)]
+    return [
+        "## Files\n",
+        _table(("file", "SHA-256"), [(path.name, f"`{file_hash(path)}`") for path in files]),
+    ]
+
+
+def _examples(shown: Sequence[str]) -> list[str]:
+    documents = (Document.from_row(json.loads(line)) for line in shown)
     return [
         "## Examples\n",
+        f"{len(shown)} of the training examples, drawn at random.\n",
         *(f"<pre>{marked(document, for_html)}</pre>\n" for document in documents),
     ]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import xxhash
@@ -120,27 +121,44 @@ def signature(text: str, permutations: int) -> numpy.typing.NDArray[Any]:
     return values
 
 
-class NearDuplicates:
-    """The texts taken so far; says whether a text is nearly one of them.
+def bands(text: str, threshold: float, permutations: int) -> tuple[int, ...]:
+    """Hashes of the bands of a text's signature: texts over the threshold mostly share one of them.
 
     Args:
+        text: the text.
         threshold: estimated Jaccard similarity from which two texts count as the same.
         permutations: length of a signature.
     """
+    count, rows = _banding(threshold, permutations)
+    hashvalues = signature(text, permutations)
+    return tuple(
+        xxhash.xxh3_64_intdigest(hashvalues[band * rows : (band + 1) * rows].tobytes(), seed=band)
+        for band in range(count)
+    )
 
-    def __init__(self, threshold: float, permutations: int) -> None:
-        from datasketch import MinHashLSH
 
-        self._index = MinHashLSH(threshold=threshold, num_perm=permutations)
-        self._count = 0
+@functools.cache
+def _banding(threshold: float, permutations: int) -> tuple[int, int]:
+    """How many bands of how many rows separate best at the threshold."""
+    from datasketch import MinHashLSH
 
-    def take(self, hashvalues: numpy.typing.NDArray[Any]) -> bool:
-        """Remember a text by its signature; False, and nothing remembered, where it is a near-duplicate."""
-        from datasketch import LeanMinHash
+    best = MinHashLSH(threshold=threshold, num_perm=permutations)
+    return best.b, best.r
 
-        sketch = LeanMinHash(seed=1, hashvalues=hashvalues, scheme=_SCHEME)
-        if self._index.query(sketch):
+
+class NearDuplicates:
+    """The texts taken so far; says whether a text is nearly one of them.
+
+    Holds the hashes of their bands alone, some 70 bytes each, and not the signatures: an index of those, such
+    as datasketch's, takes two kilobytes for each text, which is more than the text.
+    """
+
+    def __init__(self) -> None:
+        self._bands: set[int] = set()
+
+    def take(self, bands: Sequence[int]) -> bool:
+        """Remember a text by its `bands`; False, and nothing remembered, where it is a near-duplicate."""
+        if not self._bands.isdisjoint(bands):
             return False
-        self._index.insert(self._count, sketch, check_duplication=False)
-        self._count += 1
+        self._bands.update(bands)
         return True

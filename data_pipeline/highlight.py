@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import html
 import itertools
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from configs import command
 from configs.atomic import writing
+from data_pipeline.shards import read_rows
 from pii.errors import DataError
 from pii.spans import Document
 
@@ -73,29 +73,23 @@ def _heading(document: Document) -> str:
 
 
 def labelled_rows(path: Path) -> Iterator[Document]:
-    """The documents of a split; rows of general chat have no labels and are passed over.
+    """The documents of a file of a split; rows of general chat have no labels and are passed over.
 
     Raises DataError with file and line at the first row that is neither.
     """
-    try:
-        file = path.open(encoding="utf-8")
-    except OSError:
-        raise DataError(f"{path}: no such file") from None
-    with file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-                if "text" in row or "messages" not in row:
-                    yield Document.from_row(row)
-            except (ValueError, TypeError) as error:
-                reason = error if isinstance(error, DataError) else "not a JSON object"
-                raise DataError(f"{path}:{number}: {reason}") from None
+    for place, row in read_rows(path):
+        try:
+            if "text" in row or "messages" not in row:
+                yield Document.from_row(row)
+        except (TypeError, AttributeError, DataError) as error:
+            reason = error if isinstance(error, DataError) else "not a JSON object"
+            raise DataError(f"{place}: {reason}") from None
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="pii data inspect", description=__doc__)
-    parser.add_argument("file", type=Path, help="a split, such as data/mini/train.jsonl")
+    parser.add_argument("file", type=Path, help="a file of a split, such as data/mini/train.jsonl")
     parser.add_argument("-n", "--count", type=int, default=20, help="how many documents (default: 20)")
     parser.add_argument("--type", help="only documents with an entity of this type")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page instead of printing")

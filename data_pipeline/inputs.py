@@ -77,7 +77,7 @@ def _is_there(path: Path | None, required: bool, where: str) -> bool:
 
 def fingerprints(config: DataConfig) -> dict[str, str]:
     """Name → hash of everything that a build reads: sources, chat, and the product's own code and data."""
-    hashes = {"code": _code_hash()}
+    hashes = {"code": code_hash()}
     for source in labelled_inputs(config):
         if source.state != "used":
             continue
@@ -98,7 +98,7 @@ def _place_hash(path: Path, patterns: tuple[str, ...]) -> str:
     return total.hexdigest()
 
 
-def _code_hash() -> str:
+def code_hash() -> str:
     """Of the modules and data files of this room and of the shared words."""
     total = hashlib.sha256()
     for room in (Path(__file__).parent, Path(pii.__file__).parent):

@@ -16,7 +16,7 @@ from data_pipeline.ambiguity import is_ambiguous
 from data_pipeline.grammar import Template, expand, slots_of
 from data_pipeline.phrasebook import Phrasebook
 from data_pipeline.scene import Piece, Scene, assemble
-from data_pipeline.surface import apply_form, suitable
+from data_pipeline.surface import BARE, apply_form, suitable, types_in_form
 from data_pipeline.values import providers
 from data_pipeline.values.chance import Weighted, pick
 from pii.spans import Document, Span
@@ -70,9 +70,11 @@ def insert_clause(
         scene = Scene(rng, sentence.language, sentence.language, book, reserved)
         pieces = scene.fill(expand(pick(rng, fitting), {}, rng))
         form = Weighted(suitable(pieces, forms)).draw(rng)
-        made = _joined(sentence, place, apply_form(pieces, form, rng) if form != "bare" else pieces)
+        written = apply_form(pieces, form, rng) if form != BARE else pieces
+        made = _joined(sentence, place, written)
         if not is_ambiguous(made.text, made.spans):
-            meta = {**sentence.meta, "carrier": "insertion", "form": form}
+            spelled = types_in_form(pieces, written, form)
+            meta = {**sentence.meta, "carrier": "insertion", "form": form, "form_types": spelled}
             return replace(made, types=_types_after(sentence, pieces), meta=meta)
     return sentence
 

@@ -2,47 +2,84 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import IO, Any, Self
 
 from configs.atomic import writing
-from data_pipeline.preparation import Example
+from data_pipeline.preparation import Example, Facts
 from data_pipeline.readers.files import Refusal
+from data_pipeline.recipe import OutputConfig
+from data_pipeline.shards import SplitWriter
 from data_pipeline.splits import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test", "foreign")
 REFUSED = "refused.jsonl"
+CELLS = "cells.csv"
+"""Examples with values by split, carrier, form and entity type: what came of the form matrix."""
+NUM_SHOWN = 50
+"""Examples of the training split that the data card shows."""
 _ID = re.compile(r"(.*)[:-](\d+)", re.DOTALL)
 LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 """Upper bounds, in code points, of the classes of length that are counted."""
 
 
 class Ledger:
-    """Writes the splits and ``refused.jsonl``; the files appear when the block ends without an error."""
+    """Writes the splits, ``refused.jsonl`` and ``cells.csv``; the files appear when the block ends well.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: the data set's folder.
+        output: how the training split is laid out; the others are one file of JSON lines each.
+        seed: decides which examples are shown.
+
+    Attributes:
+        shown: lines of training examples for a reader, drawn evenly from all of them.
+    """
+
+    def __init__(self, folder: Path, output: OutputConfig, seed: int) -> None:
+        self._folder, self._output = folder, output
         self._stack = ExitStack()
-        self._files: dict[str, IO[Any]] = {}
+        self._splits: dict[str, SplitWriter] = {}
+        self._refusals: IO[Any]
         self._refused: dict[str, Counter[str]] = {}
         self._counts: dict[str, dict[str, Counter[str]]] = {split: {} for split in SPLITS}
+        self._forms: dict[str, dict[str, Counter[str]]] = {split: {} for split in SPLITS}
+        self._cells: Counter[tuple[str, ...]] = Counter()
+        self._rng = Random(f"{seed}:shown")
+        self._num_labelled = 0
+        self.shown: list[str] = []
 
     def __enter__(self) -> Self:
-        for name in [*(f"{split}.jsonl" for split in SPLITS), REFUSED]:
-            self._files[name] = self._stack.enter_context(writing(self._folder / name))
+        for split in SPLITS:
+            output = self._output if split == "train" else OutputConfig()
+            writer = SplitWriter(self._folder, split, file_format=output.format, shard_rows=output.shard_rows)
+            self._splits[split] = self._stack.enter_context(writer)
+        self._refusals = self._stack.enter_context(writing(self._folder / REFUSED))
         return self
 
     def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
+            self._write_cells()
         self._stack.__exit__(*error)
+
+    def files(self) -> list[str]:
+        """Names of the files that were written."""
+        return [*(name for writer in self._splits.values() for name in writer.names), REFUSED, CELLS]
 
     def write(self, split: Split, source: str, example: Example) -> None:
         """One line of a split."""
-        self._files[f"{split}.jsonl"].write(example.line + "\n")
-        facts, counts = example.facts, self._counts[split]
+        self._splits[split].write(example.line)
+        self._count(split, source, example.facts)
+        if split == "train" and example.facts.asks != "chat":
+            self._show(example.line)
+
+    def _count(self, split: Split, source: str, facts: Facts) -> None:
+        counts = self._counts[split]
         for kind, value in (
             ("source", source),
             ("language", facts.language),
@@ -57,10 +94,27 @@ class Ledger:
                 counts.setdefault(kind, Counter())[value] += 1
         counts.setdefault("rows", Counter())["all"] += 1
         counts.setdefault("type", Counter()).update(facts.types)
+        if facts.form_types:
+            self._forms[split].setdefault(facts.carrier, Counter())[facts.form] += 1
+            self._cells.update((split, facts.carrier, facts.form, name) for name in facts.form_types)
+
+    def _show(self, line: str) -> None:
+        """Keep an even sample of all lines so far (J. Vitter, "Random sampling with a reservoir", 1985)."""
+        self._num_labelled += 1
+        if len(self.shown) < NUM_SHOWN:
+            self.shown.append(line)
+        elif (place := int(self._rng.random() * self._num_labelled)) < NUM_SHOWN:
+            self.shown[place] = line
+
+    def _write_cells(self) -> None:
+        with writing(self._folder / CELLS) as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("split", "carrier", "form", "type", "examples"))
+            table.writerows((*cell, count) for cell, count in sorted(self._cells.items()))
 
     def refuse(self, source: str, refusal: Refusal) -> None:
         """One row, document or window that was not taken."""
-        self._files[REFUSED].write(json.dumps(refusal.as_row(source), ensure_ascii=False) + "\n")
+        self._refusals.write(json.dumps(refusal.as_row(source), ensure_ascii=False) + "\n")
         self._refused.setdefault(source, Counter())[refusal.reason.partition(":")[0]] += 1
 
     def refuse_document(self, source: str, document_id: str, reason: str) -> None:
@@ -73,11 +127,15 @@ class Ledger:
         return {source: dict(sorted(reasons.items())) for source, reasons in sorted(self._refused.items())}
 
     def splits(self) -> dict[str, dict[str, Any]]:
-        """Split → rows, and their counts by source, language, type, form, carrier, domain, length."""
+        """Split → rows, and their counts by source, language, type, form, carrier, domain, length.
+
+        ``cells``: carrier → form → examples that hold values in that form.
+        """
         return {
             split: {
                 "rows": counts.get("rows", Counter()).total(),
                 **{kind: _sorted(kind, counter) for kind, counter in counts.items() if kind != "rows"},
+                "cells": {carrier: _sorted("form", c) for carrier, c in sorted(self._forms[split].items())},
             }
             for split, counts in self._counts.items()
         }

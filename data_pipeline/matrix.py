@@ -32,7 +32,7 @@ from random import Random
 from configs import command
 from data_pipeline.phrasebook import phrasebook
 from data_pipeline.scene import Piece
-from data_pipeline.surface import FORMS
+from data_pipeline.surface import BARE, FORMS
 from data_pipeline.values import Draw, Value, draw_value, providers, slots
 from data_pipeline.values.chance import pick
 from data_pipeline.values.people import Person, draw_person
@@ -41,7 +41,6 @@ from pii.identifiers import closed_types
 from pii.patterns import find
 from pii.taxonomy import shipped
 
-BARE = "bare"
 HARD = frozenset({"masked", "ocr"})
 """Forms that hide or falsify characters: what is left may prove nothing."""
 

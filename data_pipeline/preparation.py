@@ -16,6 +16,8 @@ from data_pipeline import chat, dedup, rendering
 from data_pipeline.recipe import DataConfig
 from data_pipeline.splits import Split, content_key, synthetic_split
 from data_pipeline.synthesis import Synthesiser
+from data_pipeline.unlabelled import unlabelled
+from pii.errors import DataError
 from pii.spans import Document
 
 
@@ -30,6 +32,8 @@ class Facts:
     form: str
     carrier: str
     domain: str
+    form_types: tuple[str, ...] = ()
+    """Types of the values that are written in the form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,13 @@ class Prepared:
         id: the document's id.
         examples: its windows that can be learned from.
         refused: reason of each window, or of the whole document, that cannot.
-        signature: of the whole text, for near-duplicates; None where the document is refused.
+        bands: of the whole text, for near-duplicates; none where the document is refused.
     """
 
     id: str
     examples: tuple[Example, ...]
     refused: tuple[str, ...]
-    signature: Any = field(repr=False)
+    bands: tuple[int, ...] = field(repr=False, default=())
 
 
 class Preparer:
@@ -72,15 +76,16 @@ class Preparer:
         """A document for training: tested for leaks, cut, rendered and proven."""
         config = self.config
         if leak := self._held_out.leak(document):
-            return Prepared(document.id, (), (leak,), None)
+            return Prepared(document.id, (), (leak,))
         rng = random.Random(content_key(config.seed, f"request:{document.id}"))
         request = rendering.draw_request(
             document, rng, subset_share=config.subset_share, optional_share=config.optional_share
         )
         asked = rendering.asked_for(document, request)
         examples, refused = windows(asked, config)
-        signature = dedup.signature(document.text, config.decontamination.permutations)
-        return Prepared(document.id, tuple(examples), tuple(refused), signature)
+        rules = config.decontamination
+        bands = dedup.bands(document.text, rules.near_duplicate, rules.permutations)
+        return Prepared(document.id, tuple(examples), tuple(refused), bands)
 
 
 def windows(document: Document, config: DataConfig) -> tuple[list[Example], list[str]]:
@@ -97,15 +102,16 @@ def windows(document: Document, config: DataConfig) -> tuple[list[Example], list
 
 def facts_of(document: Document) -> Facts:
     """What is counted of a document that is written."""
-    meta = document.meta
+    meta, types = document.meta, tuple(span.type for span in document.spans)
     return Facts(
         language=document.language,
-        types=tuple(span.type for span in document.spans),
+        types=types,
         num_chars=len(document.text),
         asks="default" if document.types is None else f"{len(document.types)} types",
         form=str(meta.get("form", "")),
         carrier=str(meta.get("carrier", "")),
         domain=str(meta.get("domain", "")),
+        form_types=tuple(name for name in meta.get("form_types", ()) if name in types),
     )
 
 
@@ -130,10 +136,10 @@ def prepare_chat(lines: Sequence[bytes]) -> list[Prepared]:
 
 def _prepared_chat(row: dict[str, Any]) -> Prepared:
     if chat.answers_hold_pii(row["messages"]):
-        return Prepared(row["id"], (), ("pii_in_answer",), None)
+        return Prepared(row["id"], (), ("pii_in_answer",))
     num_chars = sum(len(message["content"]) for message in row["messages"])
     facts = Facts(row["language"], (), num_chars, "chat", "", "", "")
-    return Prepared(row["id"], (Example(json.dumps(row, ensure_ascii=False), facts),), (), None)
+    return Prepared(row["id"], (Example(json.dumps(row, ensure_ascii=False), facts),), ())
 
 
 def prepare_inserted(sentences: Sequence[tuple[int, bytes]]) -> list[Prepared]:
@@ -145,8 +151,12 @@ def prepare_inserted(sentences: Sequence[tuple[int, bytes]]) -> list[Prepared]:
     for number, line in sentences:
         sentence = _sentence(json.loads(line))
         made = _preparer.synthesiser.insert_into(sentence, number)
-        if made.text != sentence.text:
-            prepared.append(_preparer.prepared(replace(made, id=f"inserted/{made.id}", source="inserted")))
+        if made.text == sentence.text:
+            continue
+        made = replace(made, id=f"inserted/{made.id}", source="inserted")
+        # A hit is in the sentence: it is its source's mistake, and must not be taught in our name.
+        unsure = unlabelled(made)
+        prepared.append(Prepared(made.id, (), ("unlabelled_value",)) if unsure else _preparer.prepared(made))
     return prepared
 
 
@@ -173,4 +183,16 @@ def synthesise(indices: range) -> list[tuple[Split, Document]]:
 
 
 def _synthetic(indices: range) -> Iterator[Document]:
-    return iter(_preparer.synthesiser.documents(indices.start, len(indices)))
+    """Documents of these indices, each one scanned.
+
+    Raises DataError at a value that no span and no look-alike covers: a mistake in a template or a provider,
+    which would teach the model to pass over such values.
+    """
+    for document in _preparer.synthesiser.documents(indices.start, len(indices)):
+        if hits := unlabelled(document):
+            where = ", ".join(f"{hit.type} at {hit.start}-{hit.end}" for hit in hits)
+            raise DataError(
+                f"{document.id} ({document.meta['template']}, {document.meta['carrier']}): holds, without a "
+                f"label, what is taken for {where}; mend the template, the provider or the pattern"
+            )
+        yield document

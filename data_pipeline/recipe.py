@@ -100,6 +100,32 @@ class DecontaminationConfig(StrictConfig):
     """Leave out training texts with a value of a held-out text, for types that point at one person."""
 
 
+class CurriculumConfig(StrictConfig):
+    """What makes an example hard, as relative weights (`data_pipeline.curriculum`)."""
+
+    entities: Annotated[float, Field(ge=0)] = 1.0
+    """The number of its entities."""
+    length: Annotated[float, Field(ge=0)] = 1.0
+    """Its code points."""
+    form: Annotated[float, Field(ge=0)] = 1.0
+    """The surface form of its values."""
+
+    @model_validator(mode="after")
+    def _something(self) -> CurriculumConfig:
+        if self.entities + self.length + self.form <= 0:
+            raise ValueError("every weight is 0: nothing would make an example hard")
+        return self
+
+
+class OutputConfig(StrictConfig):
+    """How the training split is laid out; the others are one file of JSON lines each."""
+
+    format: Literal["jsonl", "parquet"] = "jsonl"
+    """JSON lines, or Parquet with the same columns (``meta`` as JSON)."""
+    shard_rows: Annotated[int, Field(ge=1)] | None = None
+    """Rows of each file (``train-00000.jsonl``, ...); null: one file (``train.jsonl``)."""
+
+
 class DataConfig(StrictConfig):
     """One data set."""
 
@@ -109,6 +135,9 @@ class DataConfig(StrictConfig):
     """Same recipe, inputs and seed: same bytes."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that prepare examples; 0: one for each core. The bytes do not depend on it."""
+    engine: Literal["local", "ray"] = "local"
+    """Where they run: on this machine, or on Ray Data (the extra ``distributed``) with as many as the cluster
+    has cores. The bytes do not depend on it."""
     examples: Annotated[int, Field(ge=1)]
     """Extraction examples (windows) of the training split."""
     validation: Annotated[int, Field(ge=0)]
@@ -137,6 +166,12 @@ class DataConfig(StrictConfig):
     """General conversations."""
     decontamination: DecontaminationConfig = DecontaminationConfig()
     """Near-duplicates and leaks between the splits."""
+    order: Literal["mixed", "curriculum"] = "mixed"
+    """Order of the training split: every stretch mixed like the whole, or from easy to hard."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """What is hard, for the order ``curriculum``."""
+    output: OutputConfig = OutputConfig()
+    """Layout of the training split."""
 
     @model_validator(mode="after")
     def _coherent(self) -> DataConfig:

@@ -273,16 +273,19 @@ FORMS: Mapping[str, Row] = {
     "lower": Row(lower, _NAMES_AND_PLACES, _LATIN),
     "upper": Row(upper, _NAMES_AND_PLACES | {"email", "ipv6"}, _LATIN),
 }
-"""The form matrix. ``bare`` is the absence of a form."""
+"""The form matrix."""
+
+BARE = "bare"
+"""The absence of a form."""
 
 
 def suitable(pieces: Sequence[Piece], shares: Mapping[str, float]) -> dict[str, float]:
-    """The forms that suit at least one value, with their shares and that of ``bare``."""
+    """The forms that suit at least one value, with their shares and that of ``bare``, which always suits."""
     values = [p for p in pieces if p.type]
     fitting = {
-        n: w for n, w in shares.items() if n != "bare" and w > 0 and any(FORMS[n].suits(p) for p in values)
+        n: w for n, w in shares.items() if n != BARE and w > 0 and any(FORMS[n].suits(p) for p in values)
     }
-    return {"bare": shares.get("bare", 0.0), **fitting}
+    return {BARE: shares.get(BARE, 0.0) or float(not fitting), **fitting}
 
 
 def apply_form(pieces: Sequence[Piece], name: str, rng: Random) -> list[Piece]:
@@ -304,3 +307,9 @@ def apply_form(pieces: Sequence[Piece], name: str, rng: Random) -> list[Piece]:
             piece = replace(piece, text=written[piece.text])
         out.append(piece)
     return out
+
+
+def types_in_form(pieces: Sequence[Piece], written: Sequence[Piece], form: str) -> list[str]:
+    """The types of the values that were written in the form, sorted; of all values where it is ``bare``."""
+    pairs = zip(pieces, written, strict=True)
+    return sorted({new.type for old, new in pairs if new.type and (form == BARE or new is not old)})

@@ -22,14 +22,15 @@ from pydantic import Field
 from configs.errors import ConfigError
 from configs.reader import StrictConfig
 from data_pipeline.ambiguity import is_ambiguous
+from data_pipeline.cells import FormChoice, cell_weights, suits
 from data_pipeline.grammar import Template, expand
 from data_pipeline.insertion import insert_clause
 from data_pipeline.noise import NOISES
 from data_pipeline.phrasebook import Family, phrasebook
 from data_pipeline.prose import CARRIERS, Unit, compose
-from data_pipeline.records import ESCAPES, LAYOUTS, UNBEARABLE, draw_rows
+from data_pipeline.records import ESCAPES, LAYOUTS, draw_rows
 from data_pipeline.scene import Piece, Scene, assemble, skeleton
-from data_pipeline.surface import FORMS, apply_form, suitable
+from data_pipeline.surface import BARE, FORMS, apply_form, types_in_form
 from data_pipeline.values.chance import Weighted, pick
 from pii.spans import Document
 from pii.taxonomy import shipped
@@ -37,6 +38,8 @@ from pii.taxonomy import shipped
 Share = float
 Language = Literal["zh", "en", "mixed"]
 _ATTEMPTS = 12
+_DRAFTS_FOR_FORM = 6
+"""Texts that are drawn for a form before one that suits the last of them is taken instead."""
 
 LANGUAGE_SHARES: dict[Language, Share] = {"zh": 0.55, "en": 0.33, "mixed": 0.12}
 FORM_SHARES: dict[str, Share] = {
@@ -117,9 +120,13 @@ class SynthesisConfig(StrictConfig):
     negative_families: float = Field(default=0.45, ge=0, le=1)
     """Share of the prose among them that is all look-alikes and small talk, from the files ``negatives``."""
     forms: dict[str, Share] = Field(default=FORM_SHARES)
-    """Share of each surface form (`data_pipeline.surface.FORMS` and ``bare``) where it suits a value."""
+    """Share of each surface form (`data_pipeline.surface.FORMS` and ``bare``) among the texts with values."""
     carriers: dict[str, Share] = Field(default=CARRIER_SHARES)
     """Share of each carrier (`data_pipeline.prose.CARRIERS`, `data_pipeline.records.LAYOUTS`)."""
+    cells: dict[str, dict[str, Share]] = Field(default={})
+    """Carrier → form → share, where a carrier's texts have other forms than `forms` says; a form that is not
+    named keeps its share there. So every cell, carrier x form, has its own share, and ``cells.csv`` of the
+    data set says what came of it (`data_pipeline.cells`)."""
     noises: dict[str, Share] = Field(default=NOISE_SHARES)
     """Share of each noise (`data_pipeline.noise.NOISES` and ``none``) in prose."""
     all_types: float = Field(default=0.25, ge=0, le=1)
@@ -143,7 +150,10 @@ class Synthesiser:
     def __init__(self, config: SynthesisConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self._book = phrasebook()
-        _check_names("forms", config.forms, {"bare", *FORMS})
+        _check_names("forms", config.forms, {BARE, *FORMS})
+        _check_names("cells", config.cells, {*CARRIERS, *LAYOUTS})
+        for carrier, forms in config.cells.items():
+            _check_names(f"cells.{carrier}", forms, {BARE, *FORMS})
         _check_names("carriers", config.carriers, {*CARRIERS, *LAYOUTS})
         _check_names("noises", config.noises, {"none", *NOISES})
         _check_names("foreign_carriers", config.foreign_carriers, {*CARRIERS, *LAYOUTS})
@@ -155,10 +165,7 @@ class Synthesiser:
         self._noises = Weighted(dict(config.noises))
         self._all_types = tuple(t.name for t in shipped())
         self._default_types = shipped().default_types
-        self._forms = {
-            carrier: {f: w for f, w in config.forms.items() if f not in UNBEARABLE.get(carrier, ())}
-            for carrier in config.carriers
-        }
+        self._forms = form_choices(config)
 
     def document(self, index: int) -> Document:
         """The document of this index; its id is ``synthetic-<index>``."""
@@ -186,24 +193,29 @@ class Synthesiser:
     def _draft(self, rng: Random, name: str, *, empty: bool = False) -> Document:
         config = self.config
         language = self._languages.draw(rng)
-        scene = self._scene(rng, language)
         foreign = rng.random() < config.foreign
         anonymous = empty or rng.random() < config.no_entity
         carrier = self._carriers[foreign].draw(rng)
-        family, domain, pieces = self._write(scene, carrier, foreign, anonymous)
-        shape = skeleton(pieces)
         types = self._default_types if empty else self._types(rng, carrier)
-        pieces = [p if p.type in types else replace(p, type=None) for p in pieces]
-        form = Weighted(suitable(pieces, self._forms[carrier])).draw(rng)
-        if form != "bare":
-            pieces = apply_form(pieces, form, rng)
-        pieces, noise = self._finish(pieces, carrier, rng)
+        form = BARE if anonymous else self._forms[carrier].draw(rng)
+        for _ in range(_DRAFTS_FOR_FORM):
+            family, domain, pieces = self._write(self._scene(rng, language), carrier, foreign, anonymous)
+            shape = skeleton(pieces)
+            pieces = [p if p.type in types else replace(p, type=None) for p in pieces]
+            if suits(form, pieces):
+                break
+        else:
+            form = self._forms[carrier].instead(pieces, rng)
+        written = apply_form(pieces, form, rng) if form != BARE else pieces
+        spelled = [] if anonymous else types_in_form(pieces, written, form)
+        pieces, noise = self._finish(written, carrier, rng)
         text, spans, decoys = assemble(pieces)
         meta = {
             "template": family,
             "skeleton": shape,
             "domain": domain,
             "form": form,
+            "form_types": spelled,
             "carrier": carrier,
             "noise": noise,
             "foreign": self._is_foreign(family, carrier),
@@ -291,6 +303,15 @@ class Synthesiser:
         if rng.random() >= self.config.all_types:
             return self._default_types
         return tuple(t for t in self._all_types if carrier != "url" or t != "URL")
+
+
+def form_choices(config: SynthesisConfig) -> dict[str, FormChoice]:
+    """Carrier → the forms of its texts. Raises ConfigError where no form of a carrier has a share."""
+    weights = cell_weights(tuple(config.carriers), config.forms, config.cells)
+    for carrier, forms in weights.items():
+        if not any(weight > 0 for weight in forms.values()):
+            raise ConfigError(f"synthesis.cells.{carrier}: no form that it can hold has a share")
+    return {carrier: FormChoice(forms) for carrier, forms in weights.items()}
 
 
 _FOREIGN_CARRIERS_OF_FOREIGN = 0.4

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pii.patterns import find
 from pii.spans import Document, Span
+from pii.taxonomy import shipped
 
 SELF_PROVING = (
     "PHONE_NUMBER",
@@ -23,11 +24,13 @@ SELF_PROVING = (
 
 
 def unlabelled(document: Document) -> tuple[Span, ...]:
-    """What the recognisers find in a synthetic document that is neither labelled nor a known look-alike.
+    """What the recognisers find in a document that is neither labelled nor a known look-alike.
 
-    ``meta["decoys"]`` holds the offsets of look-alikes and of values whose type is not asked for.
+    Types that the document does not count as labelled are not asked for. ``meta["decoys"]`` of a synthetic
+    document holds the offsets of look-alikes and of values whose type is not asked for.
     """
     known = [(s.start, s.end) for s in document.spans]
-    known += [(start, end) for start, end in document.meta["decoys"]]
-    found = (match.span for match in find(document.text, SELF_PROVING))
+    known += [(start, end) for start, end in document.meta.get("decoys", ())]
+    asked = set(shipped().resolve(document.types))
+    found = (match.span for match in find(document.text, [name for name in SELF_PROVING if name in asked]))
     return tuple(s for s in found if not any(a < s.end and s.start < b for a, b in known))

@@ -2,7 +2,7 @@
 
 import random
 
-from data_pipeline.dedup import HeldOut, NearDuplicates, identifying_values, ngrams, signature, tokens
+from data_pipeline.dedup import HeldOut, NearDuplicates, bands, identifying_values, ngrams, signature, tokens
 from pii.spans import Document, Span
 
 NEWS = "新华社北京１月１日电（记者李明）今天上午在人民大会堂举行了隆重的新年茶话会，各界人士欢聚一堂共迎新年"
@@ -60,14 +60,32 @@ def test_a_short_text_is_one_run():
 
 
 def test_a_text_with_one_changed_character_is_a_near_duplicate_and_another_text_is_none():
-    near = NearDuplicates(0.8, 64)
+    near = NearDuplicates()
     chance = random.Random(1)
     text, other = (
         "".join(chance.choices("的一是在不了有和人这中大为上个国我以要他", k=200)) for _ in range(2)
     )
-    assert near.take(signature(text, 64))
-    assert near.take(signature(other, 64))
-    assert not near.take(signature(text[:100] + "变" + text[101:], 64))
+    assert near.take(bands(text, 0.8, 64))
+    assert near.take(bands(other, 0.8, 64))
+    assert not near.take(bands(text[:100] + "变" + text[101:], 0.8, 64))
+
+
+def test_bands_find_what_an_index_of_signatures_finds():
+    """The oracle is datasketch's own index, which keeps the signatures."""
+    from datasketch import LeanMinHash, MinHashLSH
+
+    chance, near, index = random.Random(2), NearDuplicates(), MinHashLSH(threshold=0.8, num_perm=64)
+    text, taken = "".join(chance.choices("的一是在不了有和人这中大为上个国我以要他", k=120)), 0
+    for number in range(200):
+        at = chance.randrange(len(text))
+        text = text[:at] + chance.choice("甲乙丙丁戊己") + text[at + 1 :]
+        sketch = LeanMinHash(seed=1, hashvalues=signature(text, 64), scheme="affine32")
+        known = bool(index.query(sketch))
+        assert near.take(bands(text, 0.8, 64)) is not known
+        if not known:
+            index.insert(number, sketch)
+            taken += 1
+    assert 5 < taken < 100
 
 
 def test_a_signature_does_not_depend_on_the_process(tmp_path):

@@ -55,7 +55,7 @@ def identifying_values(document: Document) -> set[int]:
 
 
 def skeleton(document: Document) -> int | None:
-    """Hash of a synthetic document's frame; None for a real one, which has its n-grams."""
+    """Hash of a synthetic document's frame; None for a real one."""
     frame = document.meta.get("skeleton")
     return None if frame is None else xxhash.xxh3_64_intdigest(str(frame).encode())
 
@@ -77,10 +77,9 @@ class HeldOut:
     def add(self, document: Document) -> None:
         """Hold this document out."""
         self._values |= identifying_values(document) if self._by_value else set()
+        self._ngrams |= ngrams(document.text, self._ngram)
         frame = skeleton(document)
-        if frame is None:
-            self._ngrams |= ngrams(document.text, self._ngram)
-        else:
+        if frame is not None:
             self._skeletons.add(frame)
 
     def merge(self, other: HeldOut) -> None:

@@ -94,8 +94,8 @@ class DecontaminationConfig(StrictConfig):
     permutations: Annotated[int, Field(ge=16, le=256)] = 64
     """Length of a MinHash signature."""
     ngram: Annotated[int, Field(ge=4)] = 13
-    """A training text that shares a run of this many words (Chinese: characters) with a held-out text of a
-    real source is left out."""
+    """A training text that shares a run of this many words (Chinese: characters) with a held-out text is left
+    out."""
     values: bool = True
     """Leave out training texts with a value of a held-out text, for types that point at one person."""
 

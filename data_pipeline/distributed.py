@@ -47,9 +47,9 @@ class RayWorkers:
 
         # Nothing leaves the machines: Ray's usage report is off unless somebody turned it on.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        self._started = not ray.is_initialized()
-        if self._started:
+        if not ray.is_initialized():  # and it stays so until the process ends: starting takes seconds
             ray.init(include_dashboard=False, logging_level=logging.WARNING)
+        self._ahead: list[ThreadPoolExecutor] = []
         self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         setup = pickle.dumps((code_hash(), initialise, arguments))
         self._setup = ray.put(setup)
@@ -58,10 +58,8 @@ class RayWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        import ray
-
-        if self._started:
-            ray.shutdown()
+        for ahead in self._ahead:
+            ahead.shutdown(cancel_futures=True)
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """Results in the order of the tasks, which may be endless: they are read a round ahead.
@@ -69,29 +67,34 @@ class RayWorkers:
         Raises UserError: a task did, or a machine of the cluster holds another version of the code.
         """
         iterator, size = iter(tasks), self.count
-        with ThreadPoolExecutor(1) as ahead:
+        ahead = ThreadPoolExecutor(1)
+        self._ahead.append(ahead)
+        waiting: Future[list[bytes]] | None = None
+        while True:
             # Tasks are drawn here and not in the thread: they may be read from a file that others read too.
-            waiting: Future[list[bytes]] | None = None
-            while True:
-                batch = [pickle.dumps((function, task)) for task in itertools.islice(iterator, size)]
-                following = ahead.submit(self._round, batch) if batch else None
-                if waiting is not None:
-                    for result in waiting.result():
-                        yield from _results(result)
-                if following is None:
-                    return
-                waiting, size = following, min(2 * size, ROUND * self.count)
+            batch = [pickle.dumps((function, task)) for task in itertools.islice(iterator, size)]
+            following = ahead.submit(self._round, batch) if batch else None
+            if waiting is not None:
+                for result in waiting.result():
+                    yield from _results(result)
+            if following is None:
+                return
+            waiting, size = following, min(2 * size, ROUND * self.count)
 
     def _round(self, tasks: Sequence[bytes]) -> list[bytes]:
         """Run one round; pickled results in the order of the tasks."""
         import ray.data
 
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.execution_options.preserve_order = True
         data = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=len(tasks))
         done = data.map_batches(
-            _run, batch_size=None, fn_kwargs={"setup": [self._setup]}, concurrency=self.count
+            _run,
+            batch_size=None,
+            fn_kwargs={"setup": [self._setup]},
+            compute=ray.data.TaskPoolStrategy(size=min(self.count, len(tasks))),
         )
         return [row["result"] for row in done.iter_rows()]
 

@@ -80,7 +80,7 @@ def prove(folder: Path, rows: int) -> str:
     assert num_rows == rows, "the split does not hold what the manifest says"
     return (
         f"{num_rows} rows read back: {num_proven} of {num_tried} answers parsed and grounded to their very "
-        f"labels, {len(skeletons)} skeletons, {num_empty / max(1, num_labelled):.1%} of the texts without an entity"
+        f"labels, {len(skeletons)} skeletons, {num_empty / max(1, num_labelled):.1%} without an entity"
     )
 
 

@@ -49,7 +49,7 @@ def read_split(folder: Path, split: str) -> Iterator[tuple[str, Any]]:
 
 
 class SplitWriter:
-    """Writes the rows of a split; its files appear when the block ends without an error.
+    """Writes the rows of a split; a shard appears when it is full, and after an error none stays.
 
     Args:
         folder: where the files go.
@@ -74,13 +74,15 @@ class SplitWriter:
 
     def __exit__(self, *error: Any) -> None:
         if error[0] is None:
-            assert self._file is not None
-            self._file.end()
-        self._stack.__exit__(*error)
-        if error[0] is None:
-            for stale in split_files(self._folder, self._split):
-                if stale.name not in self.names:
-                    stale.unlink()
+            self._end_file()
+            gone = [
+                path.name for path in split_files(self._folder, self._split) if path.name not in self.names
+            ]
+        else:
+            self._stack.__exit__(*error)
+            gone = self.names[:-1]  # half a split is none
+        for name in gone:
+            (self._folder / name).unlink()
 
     def write(self, line: str) -> None:
         """Add one row, as its line of JSON."""
@@ -92,7 +94,7 @@ class SplitWriter:
 
     def _next_file(self) -> None:
         if self._file is not None:
-            self._file.end()
+            self._end_file()
         number = "" if self._shard_rows is None else f"-{len(self.names):05d}"
         name = f"{self._split}{number}.{self._format}"
         if self._format == "jsonl":
@@ -101,6 +103,11 @@ class SplitWriter:
             self._file = _ParquetFile(self._stack.enter_context(writing(self._folder / name, "wb")))
         self.names.append(name)
         self._num_rows = 0
+
+    def _end_file(self) -> None:
+        assert self._file is not None
+        self._file.end()
+        self._stack.close()
 
 
 class _LineFile:

@@ -1,5 +1,6 @@
 """The whole of `pii data` on small recipes: what it writes, what it refuses, and that nothing is lost."""
 
+import csv
 import json
 import random
 from collections import Counter
@@ -10,12 +11,14 @@ import pytest
 from configs.reader import RECIPES, load
 from configs.stage import read_manifest
 from data_pipeline import build as command
+from data_pipeline import preparation
 from data_pipeline.dedup import identifying_values, ngrams, tokens
 from data_pipeline.highlight import labelled_rows
 from data_pipeline.recipe import DataConfig
+from data_pipeline.shards import read_split
 from pii import codec
 from pii.grounding import ground
-from pii.spans import read_documents
+from pii.spans import Span, read_documents
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CHARACTERS = (
@@ -150,6 +153,61 @@ def test_every_row_of_a_source_is_written_refused_or_left_over(tmp_path):
     splits = [lines(tmp_path / "set" / f"{split}.jsonl") for split in ("train", "validation", "test")]
     written = sum(row["source"] == "msra" for rows in splits for row in rows)
     assert written + of_source.total() == 63
+
+
+def test_shards_and_parquet_hold_the_rows_of_the_one_file(built, tmp_path):
+    source = built.parent / "msra.bio"
+    layout = ("output.format=parquet", "output.shard_rows=60")
+    assert run(tmp_path / "set", f"sources.msra.path={source}", *layout) == 0
+    outputs = read_manifest(tmp_path / "set")["outputs"]
+    assert [name for name in outputs if name.startswith("train")] == [
+        f"train-0000{n}.parquet" for n in range(3)
+    ]
+    assert [row for _, row in read_split(tmp_path / "set", "train")] == lines(built / "train.jsonl")
+    same = ("validation.jsonl", "test.jsonl", "foreign.jsonl", "cells.csv", "refused.jsonl")
+    assert {outputs[name] for name in same} == {read_manifest(built)["outputs"][name] for name in same}
+
+
+def test_the_curriculum_is_the_same_examples_from_easy_to_hard(built, tmp_path):
+    source = built.parent / "msra.bio"
+    assert run(tmp_path / "set", f"sources.msra.path={source}", "order=curriculum") == 0
+    mixed, ordered = lines(built / "train.jsonl"), lines(tmp_path / "set" / "train.jsonl")
+    assert sorted(row["id"] for row in ordered) == sorted(row["id"] for row in mixed)
+    labelled = [row for row in ordered if "text" in row]
+    third = len(labelled) // 3
+    for measure in (lambda row: len(row["entities"]), lambda row: len(row["text"])):
+        assert sum(map(measure, labelled[:third])) < 0.5 * sum(map(measure, labelled[-third:]))
+    assert not [path for path in (tmp_path / "set").iterdir() if path.name.startswith(".spool")]
+
+
+def test_cells_are_counted_by_type_and_shown_beside_what_was_asked(built):
+    with (built / "cells.csv").open(encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    written = [row for row in lines(built / "train.jsonl") if "form" in row.get("meta", {})]
+    phones = [row for row in written if "PHONE_NUMBER" in row["meta"]["form_types"]]
+    asked = [row for row in phones if any(e["type"] == "PHONE_NUMBER" for e in row["entities"])]
+    counted = Counter(
+        {
+            (c["carrier"], c["form"]): int(c["examples"])
+            for c in cells
+            if (c["split"], c["type"]) == ("train", "PHONE_NUMBER")
+        }
+    )
+    assert counted == Counter((row["meta"]["carrier"], row["meta"]["form"]) for row in asked)
+    by_form = read_manifest(built)["splits"]["train"]["cells"]
+    assert sum(map(sum, (counts.values() for counts in by_form.values()))) >= counted.total() > 10
+    card = (built / "README.md").read_text(encoding="utf-8")
+    assert "| carrier | examples | bare | dashed |" in card
+    assert card.count("<pre>") == 50
+
+
+def test_a_value_without_a_label_stops_the_build(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(preparation, "unlabelled", lambda document: [Span(3, 14, "PHONE_NUMBER")])
+    assert run(tmp_path / "set") == 2
+    message = capsys.readouterr().err
+    assert "error: synthetic-0 (" in message
+    assert "PHONE_NUMBER at 3-14" in message
+    assert not (tmp_path / "set" / "manifest.json").exists()
 
 
 def test_a_licence_gate_keeps_restricted_sources_out(tmp_path):

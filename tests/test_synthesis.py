@@ -16,7 +16,7 @@ from data_pipeline.phrasebook import phrasebook
 from data_pipeline.prose import CARRIERS
 from data_pipeline.records import ESCAPES, LAYOUTS
 from data_pipeline.surface import FORMS
-from data_pipeline.synthesis import SynthesisConfig, Synthesiser
+from data_pipeline.synthesis import FORM_SHARES, SynthesisConfig, Synthesiser
 from data_pipeline.unlabelled import unlabelled
 from data_pipeline.values import providers
 from pii.codec import parse, render
@@ -152,6 +152,58 @@ def test_shares_of_the_configuration_are_followed() -> None:
     assert all(d.spans for d in made)
     assert {(d.language, d.types, d.meta["form"]) for d in made} == {("en", None, "bare")}
     assert {d.meta["carrier"] for d in made} == {"json"}
+
+
+def test_every_cell_of_carrier_and_form_has_a_share_of_its_own() -> None:
+    config = SynthesisConfig(
+        no_entity=0.0,
+        languages={"zh": 1.0},
+        carriers={"sms": 1.0, "json": 1.0, "plain": 1.0},
+        forms={"bare": 0.5, "spaced": 0.5},
+        cells={"sms": {"bare": 0.1, "spaced": 0.0, "masked": 0.9}, "json": {"fullwidth": 1.0}},
+        foreign=0.0,
+    )
+    made = list(Synthesiser(config, seed=5).documents(0, 3000))
+    counts = Counter((d.meta["carrier"], d.meta["form"]) for d in made)
+    for carrier, shares in (
+        ("sms", {"bare": 0.1, "masked": 0.9}),
+        ("json", {"bare": 0.25, "spaced": 0.25, "fullwidth": 0.5}),
+        ("plain", {"bare": 0.5, "spaced": 0.5}),
+    ):
+        whole = sum(count for cell, count in counts.items() if cell[0] == carrier)
+        assert {form for cell, form in counts if cell == carrier} == set(shares)
+        for form, share in shares.items():
+            assert counts[carrier, form] / whole == pytest.approx(share, abs=0.08)
+
+
+def test_default_cells_come_close_to_what_is_asked(documents: list[Document]) -> None:
+    """Some forms suit no value of some texts (a mainland number in English prose): not all is reached."""
+    written = [d for d in documents if d.meta["form_types"]]
+    counts = Counter(d.meta["form"] for d in written)
+    whole = sum(FORM_SHARES.values())
+    for form, share in FORM_SHARES.items():
+        assert counts[form] / len(written) == pytest.approx(share / whole, rel=0.45, abs=0.006), form
+
+
+def test_the_types_in_a_form_are_those_that_it_suits(documents: list[Document]) -> None:
+    for document in documents:
+        types = {span.type for span in document.spans}
+        assert set(document.meta["form_types"]) <= types
+        if document.meta["form"] == "country_code":
+            assert document.meta["form_types"] == ["PHONE_NUMBER"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"letter": {"bare": 1.0}}, "synthesis.cells: letter does not exist"),
+        ({"sms": {"scrambled": 1.0}}, "synthesis.cells.sms: scrambled does not exist"),
+        ({"sms": dict.fromkeys(["bare", *FORMS], 0.0)}, "synthesis.cells.sms: no form"),
+    ],
+)
+def test_cells_that_cannot_be_are_refused(cells: dict[str, dict[str, float]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Synthesiser(SynthesisConfig(cells=cells), seed=1)
 
 
 @pytest.mark.parametrize("field", ["forms", "carriers", "noises"])

@@ -4,6 +4,7 @@
     pii eval data FILE --card CARD               measure it on a labelled file of one's own
     pii eval compare RUN_A RUN_B                 are two measurements of the same documents different?
     pii eval robustness                          what is left when the same documents are written otherwise?
+    pii eval speed                               how fast are library, service and engine?
 
 Calibrates the model first where its folder has no scores yet (`pii calibrate`). Reads the gold documents,
 asks the extractor that serves, in one pass for the merged result, the model alone and the patterns alone, and
@@ -28,13 +29,13 @@ from evaluation.recipe import EvalConfig, SplitConfig
 
 logger = logging.getLogger(__name__)
 
-_WHAT = "Measure what serving really does; also `pii eval data`, `compare` and `robustness`."
+_WHAT = "Measure what serving really does; also `pii eval data`, `compare`, `robustness` and `speed`."
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one of the evaluation commands; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    commands = {"data": _measure_file, "compare": _compare, "robustness": _robustness}
+    commands = {"data": _measure_file, "compare": _compare, "robustness": _robustness, "speed": _speed}
     if words and words[0] in commands:
         return command.run(lambda: commands[words[0]](words[1:]))
     return command.run(lambda: _measure_recipe(words))
@@ -98,6 +99,17 @@ def _robustness(words: Sequence[str]) -> int:
     names = arguments.only or list(robustness.suite())
     made = robustness.evaluate(config, names, lambda: Extractor.open(config.extractor))
     sys.stdout.write("\n".join([*robustness.page(made), "", f"{config.output / robustness.PAGE}", ""]))
+    return 0
+
+
+def _speed(words: Sequence[str]) -> int:
+    from evaluation import bench, speed
+
+    arguments = speed.parser().parse_args(words)
+    config = speed.config_of(arguments)
+    effort = bench.Effort(arguments.seconds, arguments.requests)
+    made = speed.evaluate(config, arguments.lengths, arguments.concurrency, effort)
+    sys.stdout.write("\n".join([*speed.page(made), "", f"{config.output / speed.PAGE}", ""]))
     return 0
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -172,8 +172,12 @@ class Extractor:
         self._resources = resources or ExitStack()
 
     @classmethod
-    def open(cls, config: ExtractorConfig) -> Self:
+    def open(cls, config: ExtractorConfig, around: Callable[[Engine], Engine] | None = None) -> Self:
         """Read the manifest, start the engine; takes seconds. With ``patterns`` neither is touched.
+
+        Args:
+            config: how texts are read.
+            around: puts another engine around the started one, to watch it; None: nothing.
 
         Raises:
             ModelFolderError: the folder is missing, half-written or of another format.
@@ -187,6 +191,7 @@ class Extractor:
             portal = stack.enter_context(start_blocking_portal(name="extractor"))
             engine = portal.call(_start_engine, config, manifest)
             stack.callback(portal.call, engine.close)
+            engine = around(engine) if around else engine
             detector = portal.call(_make_detector, config, manifest, engine)
             logger.info("model %s on %s", config.model, engine.description)
             return cls(config, manifest, detector, portal, stack.pop_all(), engine)

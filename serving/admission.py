@@ -45,8 +45,15 @@ class Admission:
         except TimeoutError:
             raise self._late() from None
 
-    async def work(self, request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    async def work(
+        self, request: Request, work: Coroutine[Any, Any, Result], deadline_s: float | None = None
+    ) -> Result:
         """Do the work of a request whose body has been read; cancel it when nobody waits for it.
+
+        Args:
+            request: whose client may leave.
+            work: what to do.
+            deadline_s: another longest time than the usual one, in seconds.
 
         Raises Problem 503: ``deadline_exceeded``, or ``client_gone``, which only the log will see.
         """
@@ -54,7 +61,9 @@ class Admission:
         leaving = asyncio.ensure_future(_left(request))
         try:
             done, _ = await asyncio.wait(
-                (working, leaving), timeout=self._deadline_s, return_when=asyncio.FIRST_COMPLETED
+                (working, leaving),
+                timeout=deadline_s or self._deadline_s,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if working in done:
                 return working.result()

@@ -12,6 +12,7 @@ from serving.extractor import Extractor
 from serving.guard import Guard
 from serving.openapi import describe_shared
 from serving.problems import Problem
+from serving.routes.chat import chat_routes
 from serving.routes.presidio import presidio_routes
 from serving.routes.reading import reading_routes
 from serving.routes.state import VERSION, state_routes
@@ -36,6 +37,7 @@ def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastA
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.include_router(reading_routes(service))
     app.include_router(presidio_routes(service))
+    app.include_router(chat_routes(service))
     app.include_router(state_routes(service))
     describe_shared(app)
     return app

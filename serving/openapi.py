@@ -56,6 +56,15 @@ def body_of(schema: type[BaseModel], example: str) -> Entry:
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
+def example_body(example: str) -> Entry:
+    """The request body of a route that examples describe better than a schema of ours, which it is not."""
+    content = {
+        "schema": {"type": "object"},
+        "examples": {name: {"value": e["request"]} for name, e in EXAMPLES[example].items()},
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
 def answer_of(example: str, *schemas: type[BaseModel]) -> dict[int | str, Entry]:
     """The answer of a route, which is one of these, for the OpenAPI document."""
     _answers.update(schemas)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from configs.reader import StrictConfig
 from pii.redaction import Policy
+from serving.chat.settings import ChatSettings
 from serving.extractor import ExtractorConfig
 from serving.scoring import OperatingPoint
 
@@ -43,6 +44,8 @@ class ServeConfig(StrictConfig):
     redaction_point: OperatingPoint = "recall"
     """Which threshold of the model's scores redaction uses where nobody says another: to hide too much is
     better than too little. What the patterns find is hidden at any."""
+    chat: ChatSettings = ChatSettings()
+    """The guard before another server: `/v1/chat/completions`."""
     http: HttpSettings = HttpSettings()
     """The service."""
     shard_rows: int = Field(default=1000, gt=0)

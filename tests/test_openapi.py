@@ -73,7 +73,9 @@ def valid(value: Any, schema: Any, document: Any) -> bool:
     return jsonschema.Draft202012Validator(whole).is_valid(value)
 
 
-@pytest.mark.parametrize(("route", "name"), [(r, n) for r, named in EXAMPLES.items() for n in named])
+@pytest.mark.parametrize(
+    ("route", "name"), [(r, n) for r, named in EXAMPLES.items() for n in named if r != "chat"]
+)
 def test_examples_are_what_the_service_answers(
     client: TestClient, document: Any, route: str, name: str
 ) -> None:

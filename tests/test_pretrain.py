@@ -198,6 +198,24 @@ def test_prompts_count_little_and_random_strings_do_not_count(stream: Stream):
     assert weights == {"copy": {0.0, 1.0}, "extraction": {0.25, 1.0}}
 
 
+def test_a_drawn_share_of_the_text_counts_as_much_as_all_of_it(stream: Stream):
+    every = stream.recipe.phases[0].model_copy(update={"text_weight": 0.1})
+    drawn = every.model_copy(update={"text_share": 0.25})
+    sums = {
+        phase.text_share: sum(
+            weight
+            for index in range(200)
+            if isinstance(example := stream.example(phase, index), Example)
+            for weight in example.weights
+            if weight < 1
+        )
+        for phase in (every, drawn)
+    }
+    weights = {w for i in range(40) if isinstance(e := stream.example(drawn, i), Example) for w in e.weights}
+    assert weights == {0.0, 0.4, 1.0}
+    assert sums[0.25] == pytest.approx(sums[1.0], rel=0.1)
+
+
 def test_what_is_longer_than_the_context_is_left_out_and_counted(stream: Stream, lessons: Lessons):
     short = Stream(recipe_of(context_tokens=64), lessons, stream._plain)
     pool = short.pool(short.recipe.phases[0], 0, 40, 256)

@@ -91,9 +91,12 @@ class Stream:
         if len(ids) > self.recipe.context_tokens:
             return "longer than the context"
         # Nothing can be learned of a random string before it is repeated, and chat is language modelling.
-        outside = 0.0 if kind == "copy" else phase.text_weight
-        inside = phase.text_weight if kind == "chat" else 1.0
-        weights = [inside if answer else outside for answer in is_answer]
+        drawn = Random(f"{self.recipe.seed}/{phase.name}/{index}/text")
+        weight = 0.0 if kind == "copy" else phase.text_weight / phase.text_share
+        weights = [
+            1.0 if answer and kind != "chat" else weight * (drawn.random() < phase.text_share)
+            for answer in is_answer
+        ]
         tagged = self.recipe.tagging is not None and kind in ("extraction", "inserted")
         return Example(kind, ids, weights, tags(self._plain, [*messages]) if tagged else [])
 

@@ -32,6 +32,9 @@ class Phase(StrictConfig):
     text_weight: float = Field(default=0.0, ge=0, le=1)
     """How much a token counts that is not part of an extraction's or a copy's answer: of the documents, the
     prompts and the chat. 1 is the weight of an answer's token. This is the language modelling."""
+    text_share: float = Field(default=1.0, gt=0, le=1)
+    """Part of these tokens, drawn for each example, that counts; each of them counts as much more. A token
+    that counts costs a row of logits, and most tokens are text."""
     window_chars: int | None = Field(default=None, ge=16)
     """Most code points of a document's window; null: as the data recipe says. Short windows come first."""
     batch_factor: int = Field(default=1, ge=1)
@@ -41,6 +44,12 @@ class Phase(StrictConfig):
     def _mixes_something(self) -> Self:
         if min(self.mix.values(), default=0.0) < 0 or not sum(self.mix.values()) > 0:
             raise ValueError("mix: expected shares of at least 0, and one above it")
+        return self
+
+    @model_validator(mode="after")
+    def _text_counts_less_than_answers(self) -> Self:
+        if self.text_weight > self.text_share:
+            raise ValueError("text_share: text_weight / text_share, what a drawn token counts, is at most 1")
         return self
 
 

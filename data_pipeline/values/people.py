@@ -194,9 +194,16 @@ def _pinyin(rng: Random, latin: tuple[str, str]) -> str:
     return f"{pick(rng, table('names')['english_given_of_chinese'])} {last}"
 
 
+def _syllables(rng: Random, characters: str) -> str:
+    return "".join(pick(rng, characters) for _ in range(rng.choice((2, 2, 3, 3, 3, 4))))
+
+
 def _transliterated(rng: Random) -> tuple[str, str, str]:
     names = table("names")["transliterated"]
-    given, family = pick(rng, names["given"]), pick(rng, names["family"])
+    given, family = (
+        pick(rng, names[part]) if rng.random() < 0.4 else _syllables(rng, names["syllables"])
+        for part in ("given", "family")
+    )
     return f"{given}·{family}" if rng.random() < 0.85 else f"{given}{family}", family, given
 
 

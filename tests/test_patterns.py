@@ -115,6 +115,24 @@ FORMS = [
     ("ADDRESS", "现住[济南市历下区和平路47号2号楼]"),
     ("ADDRESS", "地址：[人民路100号]"),
     ("ADDRESS", "at [123 Main Street, Springfield, IL 62704] since"),
+    ("ADDRESS", "居民反映[杭州市西湖区文三路5号]附近有噪音"),
+    ("ADDRESS", "租客已搬离[南京市鼓楼区中山路18号]，"),
+    ("ADDRESS", "集合地点[昌黎县碣石路6号]"),
+    ("ADDRESS", "寄往[河北省唐山市建设路h座]。"),
+    ("ADDRESS", "at [7064 Dewdney Avenue, Mississauga L0P 1B0]."),
+    ("EMAIL_ADDRESS", "Email: [秀英.胡79@example.net]"),
+    ("PASSPORT_NUMBER", "持[E12345678]号护照入境"),
+    ("BANK_CARD_NUMBER", "转到账号[6222021234567890128]"),
+    ("VEHICLE_PLATE_NUMBER", "司机开着[粤B0KSYZ]走了"),
+    ("MEMBER_ID", "asked [EMP-34888] to come"),
+    ("MEDICAL_RECORD_NUMBER", "(ID: [MRN-7605892])"),
+    ("USERNAME", "CREATE USER '[admin_4532]'@'10.1.2.3'"),
+    ("CREDENTIAL", "IDENTIFIED BY '[q5gON5W6d]';"),
+    ("PERSON_NAME", "她叫[沈淑英]，"),
+    ("PERSON_NAME", "指导教师[何秀珍]。"),
+    ("PERSON_NAME", "// Author: [Emily Taylor] <"),
+    ("DATE_TIME", "[2020-09-13T04:47:00Z] started"),
+    ("DATE_TIME", "at [2020-09-13 04:47:00.123 +0800], stopped"),
 ]
 
 
@@ -122,7 +140,7 @@ FORMS = [
 def test_every_form_is_found_at_its_place(type, marked):
     start, end = marked.index("["), marked.index("]") - 1
     text = marked.replace("[", "", 1).replace("]", "", 1)
-    spans = {(m.span.start, m.span.end, m.span.type) for m in find(text)}
+    spans = {(m.span.start, m.span.end, m.span.type) for m in find(text, ALL_TYPES)}
     assert (start, end, type) in spans
 
 
@@ -170,6 +188,10 @@ NOBODYS = [
     "2024-01-01 12:00:00 INFO started in 1234 ms",
     "新A股指数上涨2.5%",
     "人口为13800138人",
+    "村里一座桥通车了",
+    "service_name: LexCorp",
+    '<employer name="Hooli Technologies"/>',
+    "川ABCDEF",
 ]
 
 

@@ -17,11 +17,11 @@ from stdnum.pl import pesel
 from stdnum.us import itin, ssn
 
 from data_pipeline.values import Draw, draw_value, kinds, providers, slots
-from data_pipeline.values.divisions import divisions, unassigned_codes
 from data_pipeline.values.documents import hk_check, tw_check
 from data_pipeline.values.people import draw_person
 from data_pipeline.values.phones import mobile_segments
 from data_pipeline.values.vehicles import vin_check
+from pii.identifiers.divisions import divisions, unassigned_codes
 from pii.taxonomy import shipped
 
 

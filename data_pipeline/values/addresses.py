@@ -7,9 +7,9 @@ from ``reference/places.yaml``.
 from __future__ import annotations
 
 from data_pipeline.values.chance import digits, letters, number, pick
-from data_pipeline.values.divisions import random_division
 from data_pipeline.values.reference import table, words
 from data_pipeline.values.registry import Draw, provides
+from pii.identifiers.divisions import divisions
 
 TYPE = "ADDRESS"
 
@@ -57,7 +57,7 @@ def cn_address(draw: Draw) -> str:
     rng = draw.rng
     if draw.language == "en":
         return _cn_address_in_english(draw)
-    division = draw.person.division if rng.random() < 0.6 else random_division(rng)
+    division = draw.person.division if rng.random() < 0.6 else pick(rng, divisions())
     street = _street_zh(draw)
     shape = rng.random()
     if shape < 0.45:

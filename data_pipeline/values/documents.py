@@ -14,8 +14,8 @@ from stdnum.de import idnr
 from stdnum.gb import utr
 
 from data_pipeline.values.chance import Weighted, digits, letters, number, pick
-from data_pipeline.values.divisions import unassigned_codes
 from data_pipeline.values.registry import Draw, provides
+from pii.identifiers.divisions import unassigned_codes
 
 UPPER = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 ID = "NATIONAL_ID_NUMBER"

@@ -14,8 +14,8 @@ from random import Random
 from typing import Literal
 
 from data_pipeline.values.chance import Weighted, number, pick
-from data_pipeline.values.divisions import Division, random_division
 from data_pipeline.values.reference import rows, table
+from pii.identifiers.divisions import Division, divisions
 
 Region = Literal["cn", "hk", "tw", "us", "uk", "in", "eu"]
 Naming = Literal["han", "ethnic", "transliterated", "hong_kong", "taiwan", "pinyin", "western"]
@@ -282,5 +282,5 @@ def draw_person(rng: Random, language: str) -> Person:
         region=region,
         female=female,
         born=_birth(rng),
-        division=random_division(rng),
+        division=pick(rng, divisions()),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from data_pipeline.values.chance import number, pick
-from data_pipeline.values.divisions import random_division
 from data_pipeline.values.reference import words
 from data_pipeline.values.registry import Draw, provides
+from pii.identifiers.divisions import divisions
 
 
 def _one(draw: Draw, name: str) -> str:
@@ -18,7 +18,7 @@ def place_zh(draw: Draw) -> str:
     shape = draw.rng.random()
     if shape < 0.55:
         return _one(draw, "cities_zh")
-    return _one(draw, "sights_zh") if shape < 0.8 else random_division(draw.rng).county
+    return _one(draw, "sights_zh") if shape < 0.8 else pick(draw.rng, divisions()).county
 
 
 @provides("loc", "place_en", "LOCATION", en=1, zh=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pii.identifiers.divisions import written_names
 from pii.patterns.scanned import Candidate, Scanned
 
 _PROVINCES = (
@@ -26,15 +27,17 @@ _DOOR = rf"{_NUM} ?(?:号院|号楼|号|弄|幢|栋|座|单元|楼|层|室|房|�
 
 _ROAD = "(?:路|街|大道|大街|巷|胡同|道|里|弄|村|屯|庄|园区|花园|小区|新村|公寓|苑|大厦|广场|城|社区)"
 _TAIL = re.compile(
-    rf"{_NUM}(?: ?(?:号院|号楼|号|弄|幢|栋)) ?"
+    rf"(?:{_NUM}(?: ?(?:号院|号楼|号|弄|幢|栋))|[0-9A-Za-z]{{1,3}}座) ?"
     rf"(?:[ ,]?(?:{_H}{{2,10}}?(?:小区|花园|大厦|广场|公寓|苑|城|园|中心|家园|新村|里|楼))? ?{_DOOR}){{0,5}}"
     rf"(?:[0-9]{{3,4}}(?![0-9]))?(?:{_H}{{0,8}}(?:小区|花园|大厦|广场|公寓))?"
 )
-_DOOR_SIGN = re.compile(r"[号弄幢栋](?:院|楼)?")
+# 一座桥 counts bridges: only a letter or figure names a building so.
+_DOOR_SIGN = re.compile(r"[号弄幢栋](?:院|楼)?|(?<=[0-9A-Za-z])座")
 
 _STREET_END = re.compile(rf"{_H}{_ROAD} ?$")
 _ADMINISTRATIVE = re.compile(rf"(?:{_PROVINCES})|{_H}(?:市|区|县|镇|乡|街道)")
 _LONGEST_HEAD = 48
+_DIVISION_ENDS = frozenset(name[-1] for name in written_names())
 
 _EN_TYPES = (
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Circle|Cir|Place|Pl|Square|Sq"
@@ -45,7 +48,11 @@ _EN_NAME = (
 )
 _EN_UNIT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?#?[0-9A-Za-z-]{1,6})"
 _EN_CITY = r"[A-Z][a-z]{2,15}(?:[ -][A-Z][a-z]{2,15}){0,2}"
-_EN_CODE = r"(?:[0-9]{5}(?:-[0-9]{4})?(?![0-9])|[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}(?![A-Za-z]))"
+# United States, United Kingdom, Canada.
+_EN_CODE = (
+    r"(?:[0-9]{5}(?:-[0-9]{4})?(?![0-9])|[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}(?![A-Za-z])"
+    r"|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9](?![0-9A-Za-z]))"
+)
 # Behind a comma a city is enough; behind a space or on the next line it needs its state and code.
 _EN_PLACE = (
     rf"(?:, ?{_EN_CITY}(?:,? (?:[A-Z]{{2}}|{_EN_CITY})(?![a-z]))?(?:,? {_EN_CODE})?"
@@ -112,8 +119,25 @@ def _head(text: str, earliest: int, end: int) -> int | None:
         begin = cut.end()
     if province := _PROVINCE.search(text, begin, end):
         begin = province.start()
+    else:
+        begin = _division(text, begin, end)
     head = text[begin:end]
     stripped = head.lstrip()
     if len(stripped.strip()) < 3 or (not _ADMINISTRATIVE.search(stripped) and len(stripped) > 8):
         return None
     return end - len(stripped)
+
+
+_LONGEST_DIVISION = max(map(len, written_names()))
+
+
+def _division(text: str, begin: int, end: int) -> int:
+    """Where the first known city or county stands; `begin` where there is none.
+
+    What stands before it is a verb that no list foresees: 反映|杭州市西湖区文三路5号.
+    """
+    for start in range(begin, end):
+        for after in range(start + 3, min(start + _LONGEST_DIVISION, end) + 1):
+            if text[after - 1] in _DIVISION_ENDS and text[start:after] in written_names():
+                return start
+    return begin

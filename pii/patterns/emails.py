@@ -18,6 +18,10 @@ _DOMAIN = re.compile(
 # Letters of scripts that write no spaces between words would run into the sentence before the address.
 _LOCAL = re.compile(r"(?![\u0e00-\u0eff\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff])[\w.%+-]")
 _MAX_LOCAL = 64
+# A dot between two of their letters shows that they belong to the address (RFC 6531): 秀英.胡79@example.org.
+_DOTTED = re.compile(
+    r"(?<!\w)(?:[\u3005-\u30ff\u3400-\u9fff]{1,6}\.){1,3}[\u3005-\u30ff\u3400-\u9fff]{1,6}[0-9]{0,4}$"
+)
 
 _PLACEHOLDER = re.compile(
     r"(?:your?|your[._-]?(?:name|email)|user(?:name)?|name|e?mail|example|test|foo|bar|someone|me|x{2,})"
@@ -39,6 +43,8 @@ def find_emails(scanned: Scanned) -> Iterator[Candidate]:
         earliest = max(0, start - _MAX_LOCAL)
         while start > earliest and _LOCAL.match(text[start - 1]):
             start -= 1
+        if dotted := _DOTTED.search(text, earliest, domain.start()):
+            start = min(start, dotted.start())
         # A local part begins with a letter or digit: marks before it belong to the sentence.
         while start < domain.start() and not text[start].isalnum():
             start += 1

@@ -124,7 +124,8 @@ def _judged(scanned: Scanned, shape: Shape, start: int, end: int) -> Candidate |
     announced = direct.types if direct else ()
     labelled = shape.type in announced
     # Another type's label stands before it: only a strong checksum is believed against that.
-    holds = verdict.valid is True and (shape.strong or labelled or not announced)
+    unopposed = labelled or not announced or not set(shape.kin).isdisjoint(announced)
+    holds = verdict.valid is True and (shape.strong or unopposed)
     if NOT_PERSONAL in announced and not labelled and not holds:
         return None
     if near:

@@ -22,7 +22,8 @@ _JOIN = re.compile(
     r"\.?[ \t]{0,3}(?:\([^()\n0-9]{1,16}\)[ \t]{0,3})?"
     rf"(?:(?:{_FILLER})[ \t]{{0,3}}){{0,5}}(?:\r?\n[ \t]{{0,4}})?"
 )
-_ASSIGNS = re.compile(r"[:=]|是|为|叫|->|→|[“「『]")
+# A straight quotation mark right behind the label may be its own closing one.
+_ASSIGNS = re.compile(r"[:=]|是|为|叫|->|→|[“「『]|(?<=[ \t])[\"'`]")
 _SAYS = re.compile(r"(?<![a-z])(?:is|was)(?![a-z])")
 
 Connector = Literal["assigns", "says", "none"]

@@ -191,7 +191,7 @@ class Labels:
             at < len(self.all)
             and 0 <= self.all[at].start - end <= 3
             and type in self.all[at].types
-            and self._lower[end : self.all[at].start].strip(" \t") in ("(", "")
+            and self._lower[end : self.all[at].start].strip(" \t") in ("(", "", "号", "的", "号的")
         )
 
 

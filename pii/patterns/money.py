@@ -46,6 +46,7 @@ MONEY = (
         starts("[2-689]") + rf"(?:{GAP}[0-9]){{12,18}}{END}",
         "checksum",
         judge=_card,
+        kin=("BANK_ACCOUNT_NUMBER",),
         dense=True,
     ),
     shape(

@@ -34,6 +34,7 @@ class Shape:
         narrow: whether trailing groups may be cut off until the verdict is not a failure.
         needs: literals one of which a text must hold; the whole text is searched then. Where empty, only
             the surroundings of digits are searched.
+        kin: types whose label does not speak against it: what is 账号 to one is a card number to another.
         dense: whether its values hold at least `DENSE` digits: only regions with as many are searched.
     """
 
@@ -45,6 +46,7 @@ class Shape:
     judge: Callable[[str], Verdict] | None = None
     narrow: bool = False
     needs: tuple[str, ...] = ()
+    kin: tuple[str, ...] = ()
     dense: bool = False
 
     def verdict(self, value: str) -> Verdict:
@@ -62,12 +64,13 @@ def shape(
     judge: Callable[[str], Verdict] | None = None,
     narrow: bool = False,
     needs: tuple[str, ...] = (),
+    kin: tuple[str, ...] = (),
     dense: bool = False,
     ignore_case: bool = False,
 ) -> Shape:
     """One row of a table: a `Shape` whose expression is given as text."""
     compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
-    return Shape(rule, type, compiled, alone, strong, judge, narrow, needs, dense)
+    return Shape(rule, type, compiled, alone, strong, judge, narrow, needs, kin, dense)
 
 
 ALNUM = "0-9A-Za-z"

@@ -46,8 +46,7 @@ def _mac(value: str) -> Verdict:
 
 def _plate(value: str) -> Verdict:
     verdict = check("VEHICLE_PLATE_NUMBER", value)
-    enough_digits = sum(c.isdigit() for c in value) >= 2
-    return verdict if enough_digits and verdict.subtype else Verdict(False)
+    return verdict if any(c.isdigit() for c in value) else Verdict(False)
 
 
 def _precise(value: str) -> Verdict:
@@ -63,7 +62,9 @@ def _named(value: str) -> Verdict:
     return Verdict(None if degrees[0] <= 90 and degrees[1] <= 180 else False)
 
 
-_CLOCK = re.compile(r"[ T]?[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?$", re.IGNORECASE)
+_TIME = r"(?:[ t]?[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:z| ?[+-][0-9]{2}:?[0-9]{2})?)"
+"""A time of day behind a date, with seconds, fractions and zone as ISO 8601 has them; lower case."""
+_CLOCK = re.compile(rf"{_TIME}$", re.IGNORECASE)
 
 
 def _date(value: str) -> Verdict:
@@ -138,6 +139,15 @@ THINGS = (
         judge=_named,
         needs=("纬", "緯"),
     ),
+    # Numbers that say what they are: EMP-34888, MRN-4994822.
+    shape(
+        "coded_member_id",
+        "MEMBER_ID",
+        starts("[CEMPS]")
+        + r"(?:(?<=E)MP|(?<=C)UST|(?<=M)(?:EM|BR)|(?<=S)T(?:U|AFF)|(?<=P)OL)-[0-9]{4,12}"
+        + END,
+    ),
+    shape("coded_record", "MEDICAL_RECORD_NUMBER", starts("M") + r"RN[-:# ]?[0-9]{5,12}" + END),
     shape(
         "born_on",
         "DATE_OF_BIRTH",
@@ -160,7 +170,7 @@ OPTIONAL = (
     shape(
         "date",
         "DATE_TIME",
-        rf"(?<![0-9a-z]){DATE}(?:[ T]?[0-9]{{1,2}}:[0-9]{{2}}(?::[0-9]{{2}})?)?(?![0-9a-z])",
+        rf"(?<![0-9a-z]){DATE}{_TIME}?(?![0-9a-z])",
         judge=_date,
         needs=("",),
         ignore_case=True,

@@ -10,9 +10,6 @@ import functools
 import re
 from dataclasses import dataclass
 from importlib import resources
-from random import Random
-
-from data_pipeline.values.chance import pick
 
 _MUNICIPALITIES = frozenset({"11", "12", "31", "50"})
 _NOT_MAINLAND = frozenset({"71", "81", "82"})
@@ -86,6 +83,11 @@ def unassigned_codes() -> tuple[str, ...]:
     return tuple(code for code in codes if code not in assigned)
 
 
-def random_division(rng: Random) -> Division:
-    """A division, all equally likely."""
-    return pick(rng, divisions())
+@functools.cache
+def written_names() -> frozenset[str]:
+    """Cities and counties as addresses write them, kind of division included: 杭州市, 西湖区, 昌黎县.
+
+    Former names too: people go on using them.
+    """
+    names = (name for line in _lines() for _, _, name in _ENTRY.findall(line.partition('"')[2].rstrip('"')))
+    return frozenset(name for name in names if len(name) > 2 and not _PLACEHOLDERS.search(name))

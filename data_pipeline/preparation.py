@@ -171,7 +171,7 @@ def _sentence(row: dict[str, Any]) -> Document:
 def prepare_synthetic(indices: range) -> list[Prepared]:
     """Synthetic documents of these indices that belong to training."""
     return [
-        _preparer.prepared(document)
+        _preparer.prepared(_scanned(document))
         for document in _synthetic(indices)
         if _preparer.split_of(document) == "train"
     ]
@@ -179,20 +179,23 @@ def prepare_synthetic(indices: range) -> list[Prepared]:
 
 def synthesise(indices: range) -> list[tuple[Split, Document]]:
     """Synthetic documents of these indices with their splits."""
-    return [(_preparer.split_of(document), document) for document in _synthetic(indices)]
+    return [(_preparer.split_of(document), _scanned(document)) for document in _synthetic(indices)]
 
 
 def _synthetic(indices: range) -> Iterator[Document]:
-    """Documents of these indices, each one scanned.
+    return _preparer.synthesiser.documents(indices.start, len(indices))
+
+
+def _scanned(document: Document) -> Document:
+    """The document itself.
 
     Raises DataError at a value that no span and no look-alike covers: a mistake in a template or a provider,
     which would teach the model to pass over such values.
     """
-    for document in _preparer.synthesiser.documents(indices.start, len(indices)):
-        if hits := unlabelled(document):
-            where = ", ".join(f"{hit.type} at {hit.start}-{hit.end}" for hit in hits)
-            raise DataError(
-                f"{document.id} ({document.meta['template']}, {document.meta['carrier']}): holds, without a "
-                f"label, what is taken for {where}; mend the template, the provider or the pattern"
-            )
-        yield document
+    if hits := unlabelled(document):
+        where = ", ".join(f"{hit.type} at {hit.start}-{hit.end}" for hit in hits)
+        raise DataError(
+            f"{document.id} ({document.meta['template']}, {document.meta['carrier']}): holds, without a "
+            f"label, what is taken for {where}; mend the template, the provider or the pattern"
+        )
+    return document

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +17,9 @@ def make(sizes: list[int], **changes: object) -> TokenBatches:
     return TokenBatches(sizes, **settings)
 
 
-@given(lengths, st.integers(0, 5), st.floats(0, 1))
-def test_each_example_stands_in_exactly_one_batch_under_the_bounds(sizes, epoch, short_first):
-    batches = make(sizes, short_first=short_first)
+@given(lengths, st.integers(0, 5), st.floats(0, 1), st.integers(1, 70))
+def test_each_example_stands_in_exactly_one_batch_under_the_bounds(sizes, epoch, short_first, stages):
+    batches = make(sizes, short_first=short_first, stages=stages)
     batches.set_epoch(epoch)
     drawn = list(batches)
     assert sorted(index for batch in drawn for index in batch) == list(range(len(sizes)))
@@ -52,6 +53,18 @@ def test_strictly_short_first_in_the_first_epoch_alone():
     assert longest == sorted(longest)
     batches.set_epoch(1)
     assert [max(sizes[i] for i in batch) for batch in batches] != longest
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_first_epoch_takes_the_stages_of_the_file_one_after_the_other(packed):
+    sizes = [1 + index * 7 % 40 for index in range(90)]
+    batches = make(sizes, stages=3, packed=packed, max_tokens=128)
+    assert len(batches) > 6
+    stages = [{index // 30 for index in batch} for batch in batches]
+    assert all(len(of_batch) == 1 for of_batch in stages)
+    assert stages == sorted(stages, key=min)
+    batches.set_epoch(1)
+    assert [{index // 30 for index in batch} for batch in batches] != stages
 
 
 @given(lengths, st.integers(2, 4))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from configs.errors import StageError
+from data_pipeline.shards import SplitWriter
 from pii.errors import DataError
 from tests.rendered import SENTINEL, chat, write_data
 from training.examples import NOT_TRAINED, DataFolder, encode_rows, entity_types
@@ -53,6 +54,20 @@ def test_absent_types_are_the_default_ones_and_chat_labels_none(tmp_path):
     assert {"PERSON_NAME", "PHONE_NUMBER", "LOCATION", "ORGANIZATION"} <= set(types)
     assert entity_types(folder.rows("train")[-1:]) == ("LOCATION", "ORGANIZATION")
     assert entity_types(folder.rows("train")[-2:-1]) == ()
+
+
+@pytest.mark.parametrize(("file_format", "shard_rows"), [("jsonl", 20), ("parquet", 25), ("parquet", None)])
+def test_a_split_in_shards_or_parquet_is_read_as_the_one_file(tmp_path, file_format, shard_rows):
+    folder = write_data(tmp_path / "d")
+    rows, lines = DataFolder(folder).rows("train"), (folder / "train.jsonl").read_text("utf-8").splitlines()
+    with SplitWriter(folder, "train", file_format=file_format, shard_rows=shard_rows) as writer:
+        for line in lines:
+            writer.write(line)
+    sharded = DataFolder(folder)
+    assert not (folder / "train.jsonl").exists()
+    assert sharded.rows("train") == rows
+    assert set(sharded.hashes) == {*writer.names, "validation.jsonl"}
+    assert next(sharded.stream("train")) == rows[0]
 
 
 def test_a_missing_or_cut_off_folder_says_what_to_do(tmp_path):

@@ -45,6 +45,8 @@ class TokenBatches(Sampler[list[int]]):
         seed: the order of each epoch depends on the seed and the epoch alone.
         packed: whether the examples of a batch stand one behind the other in one row.
         short_first: how much the first epoch goes from short to long (0 not at all, 1 strictly).
+        stages: equal parts of the examples that the first epoch takes one after the other, as a data set in
+            the order of a curriculum wants it; batches hold examples of one part in every epoch.
         rank: which of the processes this is.
         num_processes: processes that share the batches; each gets as many, the first ones again if need be.
     """
@@ -58,6 +60,7 @@ class TokenBatches(Sampler[list[int]]):
         seed: int,
         packed: bool = False,
         short_first: float = 0.0,
+        stages: int = 1,
         rank: int = 0,
         num_processes: int = 1,
     ) -> None:
@@ -65,13 +68,15 @@ class TokenBatches(Sampler[list[int]]):
         self._seed, self._short_first = seed, short_first
         self._rank, self._num_processes = rank, num_processes
         self._packed = packed
-        ordered = np.sort(self._lengths)
-        if packed:
-            self._batches = _dealt(ordered, max_tokens, max_examples)
-        else:
-            self._batches = np.split(
-                np.arange(len(ordered)), bounds(ordered.tolist(), max_tokens, max_examples)[1:-1]
-            )
+        self._stages = np.arange(len(self._lengths)) * stages // max(1, len(self._lengths))
+        self._ordered = self._lengths[np.lexsort((self._lengths, self._stages))]
+        self._batches: list[np.ndarray] = []
+        for stage in range(stages):
+            first, last = np.searchsorted(self._stages, (stage, stage + 1))
+            if first < last:
+                of_stage = _batches(self._ordered[first:last], max_tokens, max_examples, packed)
+                self._batches += [first + places for places in of_stage]
+        self._stage_of_batch = np.array([self._stages[batch[0]] for batch in self._batches])
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,10 +88,12 @@ class TokenBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng([self._seed, self._epoch])
-        by_length = np.lexsort((rng.random(len(self._lengths)), self._lengths))
+        by_length = np.lexsort((rng.random(len(self._lengths)), self._lengths, self._stages))
         num_batches = len(self._batches)
         strength = self._short_first if self._epoch == 0 else 0.0
         key = strength * np.linspace(0, 1, num_batches) + (1 - strength) * rng.random(num_batches)
+        if self._epoch == 0:
+            key += 2 * self._stage_of_batch
         order = np.argsort(key, kind="stable")
         order = np.resize(order, len(self) * self._num_processes)
         for batch in order[self._rank :: self._num_processes]:
@@ -95,14 +102,23 @@ class TokenBatches(Sampler[list[int]]):
     @property
     def padding(self) -> float:
         """Share of the tokens that is padding."""
-        ordered = np.sort(self._lengths)
-        sizes = (_size(ordered[batch], self._packed) for batch in self._batches)
-        return 1 - float(ordered.sum()) / sum(sizes)
+        sizes = (_size(self._ordered[batch], self._packed) for batch in self._batches)
+        return 1 - float(self._ordered.sum()) / sum(sizes)
 
 
 def _size(lengths: np.ndarray, packed: bool) -> int:
     """Tokens of a batch of these lengths, padding included."""
     return padded(int(lengths.sum())) if packed else padded(int(lengths.max())) * len(lengths)
+
+
+def _batches(
+    sorted_lengths: np.ndarray, max_tokens: int, max_examples: int, packed: bool
+) -> list[np.ndarray]:
+    """Places in the sorted order, batch by batch."""
+    if packed:
+        return _dealt(sorted_lengths, max_tokens, max_examples)
+    cuts = bounds(sorted_lengths.tolist(), max_tokens, max_examples)
+    return np.split(np.arange(len(sorted_lengths)), cuts[1:-1])
 
 
 def _dealt(sorted_lengths: np.ndarray, max_tokens: int, max_examples: int) -> list[np.ndarray]:
@@ -139,6 +155,7 @@ def cut(
         seed=recipe.seed,
         packed=packed,
         short_first=recipe.batch.short_first,
+        stages=recipe.batch.stages,
         rank=rank,
         num_processes=num_processes,
     )

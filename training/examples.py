@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NotRequired, TypedDict
 
 from configs.errors import StageError
 from configs.stage import file_hash, read_manifest
+from data_pipeline.shards import read_split, split_files
 from pii.codec import Message, Tokenizer, encode
 from pii.errors import DataError
 from pii.spans import Document, Span
@@ -22,6 +22,8 @@ from training.roles import token_weights
 
 logger = logging.getLogger(__name__)
 
+SPLITS = ("train", "validation")
+"""What training reads of a data folder."""
 NOT_TRAINED = -100
 """The label of a token that has no loss, as PyTorch's cross entropy has it."""
 
@@ -82,9 +84,9 @@ class DataFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest: dict[str, Any] = read_manifest(folder)
-        for name in ("train.jsonl", "validation.jsonl"):
-            if not (folder / name).is_file():
-                raise StageError(f"{folder / name}: missing; run `pii data` again")
+        for split in SPLITS:
+            if not split_files(folder, split):
+                raise StageError(f"{folder / split}.jsonl: missing, and no shards; run `pii data` again")
 
     @property
     def identity(self) -> str:
@@ -94,7 +96,8 @@ class DataFolder:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """Content hash of each file that training reads."""
-        return {name: file_hash(self.folder / name) for name in ("train.jsonl", "validation.jsonl")}
+        files = (path for split in SPLITS for path in split_files(self.folder, split))
+        return {path.name: file_hash(path) for path in files}
 
     def setting(self, name: str, default: Any = None) -> Any:
         """One field of the data stage's recipe. Raises StageError where it is missing without a default."""
@@ -111,21 +114,21 @@ class DataFolder:
 
     def rows(self, split: str) -> list[Row]:
         """The rows of a split. Raises DataError with file and line at an unreadable one, or if empty."""
-        path = self.folder / f"{split}.jsonl"
-        rows = list(_read_rows(path))
+        rows = list(self.stream(split))
         if not rows:
-            raise DataError(f"{path}: no examples; look at refused.jsonl and the counts beside it")
+            raise DataError(
+                f"{self.folder}: no examples in {split}; look at refused.jsonl and the counts beside it"
+            )
         return rows
 
-
-def _read_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+    def stream(self, split: str) -> Iterator[Row]:
+        """The rows of a split one by one, from JSON lines, Parquet or shards of either."""
+        for place, values in read_split(self.folder, split):
             try:
-                yield _row(json.loads(line))
+                yield _row(values)
             except (ValueError, KeyError, TypeError, AttributeError):
                 # The parser's own message may quote the line.
-                raise DataError(f"{path}:{number}: not a rendered example; run `pii data` again") from None
+                raise DataError(f"{place}: not a rendered example; run `pii data` again") from None
 
 
 def _row(values: dict[str, Any]) -> Row:

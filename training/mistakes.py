@@ -73,7 +73,7 @@ def write_pairs(recipe: PairsRecipe) -> dict[str, Any]:
     Raises UserError: data, model or output folder cannot be used.
     """
     data, base = DataFolder(recipe.data), resolve(str(recipe.model))
-    inputs = {"data": data.identity, "train.jsonl": data.hashes["train.jsonl"], "model": base.fingerprint()}
+    inputs = {"data": data.identity, **data.hashes, "model": base.fingerprint()}
     stage = Stage("pairs", recipe.output, recipe, inputs)
     if stage.is_current():
         logger.info("%s: nothing to do, the pairs are made", recipe.output)

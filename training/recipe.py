@@ -102,6 +102,9 @@ class BatchRecipe(StrictConfig):
     """Batches whose gradients are summed before a step."""
     short_first: float = Field(default=0.0, ge=0, le=1)
     """Order of the first epoch: 0 random, 1 strictly from the shortest to the longest examples."""
+    stages: int = Field(default=1, ge=1)
+    """Equal parts of the training split that the first epoch takes one after the other: for a data set
+    that was built with ``order: curriculum``. 1: the order of the file does not count."""
     layout: Literal["auto", "padded", "packed"] = "auto"
     """``padded``: an example a row, similar lengths together; ``packed``: all in one row, none sees another,
     nothing is padded; ``auto``: packed where an attention kernel for it is installed."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from hypothesis import given
@@ -24,27 +23,10 @@ from serving.chat.streaming import lines_of, restored_events
 from serving.examples import EXAMPLES
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
+from tests.servers import Server
 from tests.strategies import texts
 
 NAME, NUMBER, MAIL = "欧阳哨兵", "13912345678", "jane.doe@contoso.com"
-
-
-class Server:
-    """A real server of an application in a thread of this process."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
 
 
 class Fake:

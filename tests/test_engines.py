@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from configs.errors import ConfigError
 from pii import codec
-from serving.engines import choice
+from serving.engines import choice, running_batch
 from serving.engines.protocol import Engine, EngineError, Generation, VllmSettings
 from serving.engines.running_batch import RunningBatch
 
@@ -175,6 +175,44 @@ def test_a_cancelled_request_leaves_and_the_others_stay(
     done = steps
     time.sleep(0.1)
     assert steps == done < 900
+
+
+@pytest.mark.parametrize("grounded", [True, False])
+def test_guesses_change_no_token_and_save_passes(
+    portal: BlockingPortal, untrained_model: Path, monkeypatch: pytest.MonkeyPatch, grounded: bool
+) -> None:
+    """Rows of all lengths at once, so that right and wrong guesses leave gaps in each other's cache."""
+    engine = start(portal, "transformers", untrained_model, max_batch=3)
+    tokenizer: Any = AutoTokenizer.from_pretrained(untrained_model)
+    texts = [text * times for text in HOSTILE[:4] for times in (1, 3)]
+    steps = 0
+    step = RunningBatch.step
+
+    def counted(batch: RunningBatch) -> None:
+        nonlocal steps
+        steps += 1
+        step(batch)
+
+    async def answers() -> list[Generation]:
+        calls = [
+            engine.generate(
+                codec.encode(tokenizer, codec.prompt(text), answer_next=True)[0],
+                codec.grammar(text, TYPES) if grounded else None,
+                120,
+            )
+            for text in texts
+        ]
+        return await asyncio.gather(*calls)
+
+    monkeypatch.setattr(RunningBatch, "step", counted)
+    with_guesses, passes = portal.call(answers), steps
+    monkeypatch.setattr(running_batch, "MOST_GUESSED", 0)
+    without = portal.call(answers)
+    portal.call(engine.close)
+    assert [g.token_ids for g in with_guesses] == [g.token_ids for g in without]
+    for left, right in zip(with_guesses, without, strict=True):
+        assert left.token_logprobs == pytest.approx(right.token_logprobs, abs=1e-3)
+    assert passes < 0.8 * (steps - passes)
 
 
 def test_a_refused_grammar_fails_its_request_without_quoting_it(

@@ -13,10 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from pii import codec
+from pii.spans import Span
+from pii.taxonomy import shipped
+from serving.engines.drafting import Lookup
 from serving.engines.protocol import Dtype, EngineError, Generation
 from serving.engines.running_batch import Row, RunningBatch
 
 logger = logging.getLogger(__name__)
+
+
+def _shape() -> str:
+    """An answer with every default type: what stands between values, for guesses to begin with."""
+    return codec.render("x", [Span(0, 1, name) for name in shipped().default_types])
 
 
 class TransformersEngine:
@@ -48,6 +56,7 @@ class TransformersEngine:
         self._grammar_tokenizer = from_tokenizer(
             self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn
         )
+        self._shape: list[int] = self._tokenizer(_shape(), add_special_tokens=False)["input_ids"]
         self._max_batch = max_batch
         self.description = f"transformers {transformers.__version__}, {device}, {chosen}"
         self._waiting: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
@@ -66,7 +75,7 @@ class TransformersEngine:
             raise EngineError("the engine is closed")
         # Compiling takes milliseconds and leaves the interpreter free.
         matcher = None if grammar is None else await asyncio.to_thread(self._compile, grammar)
-        row = Row(prompt_ids, matcher, max_new_tokens)
+        row = Row(prompt_ids, matcher, max_new_tokens, Lookup([*self._shape, *prompt_ids]))
         self._waiting.put(row)
         await asyncio.wrap_future(row.done)
         assert row.finish

@@ -1,0 +1,46 @@
+"""Guesses of a row's next tokens, which one forward pass then checks all together.
+
+An answer copies its values from the prompt and repeats its own structure, so what followed the latest tokens
+the last time they stood somewhere mostly follows again: prompt lookup decoding (Saxena 2023,
+https://github.com/apoorvumang/prompt-lookup-decoding). Whatever the model would not have written itself is
+thrown away: the answer is, token for token, the one without guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+LONGEST_MATCH = 3
+"""Tokens that have to be the latest ones, where as many are known; fewer are tried after that."""
+
+
+class Lookup:
+    """Where each run of up to `LONGEST_MATCH` tokens stood last.
+
+    Args:
+        tokens: known from the start: the shape of answers, then the prompt.
+    """
+
+    def __init__(self, tokens: Iterable[int]) -> None:
+        self._tokens: list[int] = []
+        self._ends: dict[tuple[int, ...], int] = {}
+        self._latest: dict[tuple[int, ...], int] = {}
+        self.extend(tokens)
+
+    def extend(self, tokens: Iterable[int]) -> None:
+        """Append what was written."""
+        for token in tokens:
+            # A run becomes findable once something follows it.
+            self._ends.update(self._latest)
+            self._tokens.append(token)
+            end = len(self._tokens)
+            self._latest = {
+                tuple(self._tokens[end - size : end]): end for size in range(1, min(LONGEST_MATCH, end) + 1)
+            }
+
+    def guess(self, count: int) -> Sequence[int]:
+        """At most so many tokens that may come next; none where the latest one never stood before."""
+        for run in sorted(self._latest, key=len, reverse=True):
+            if (end := self._ends.get(run)) is not None:
+                return self._tokens[end : end + count]
+        return ()

@@ -311,6 +311,34 @@ def test_csv_columns_mark_every_place_of_their_values():
     assert [r.reason for r in refused] == ["value_not_in_text: phone", "missing_column: phone"]
 
 
+def test_a_test_case_speaks_of_its_own_label_alone():
+    def case(holds, label="phone", value=None, **more):
+        row = {"input": "电话 5551234，5551234", "type": label, "should_match": holds, **more}
+        return row if value is None else {**row, "expected_text": value}
+
+    documents, refused = read(
+        "argus",
+        case(True, value="5551234"),
+        case(False),
+        case(True),
+        case(True, value="777"),
+        case(True, "gender"),
+    )
+    assert [(found(d), d.types) for d in documents] == [
+        ([("PHONE_NUMBER", "5551234"), ("PHONE_NUMBER", "5551234")], ("PHONE_NUMBER",)),
+        ([], ("PHONE_NUMBER",)),
+    ]
+    assert [r.reason for r in refused] == [
+        "missing_column: expected_text",
+        "value_not_in_text",
+        "label_is_no_type_of_ours",
+    ]
+    with pytest.raises(DataError, match="shoe"):
+        read("argus", case(True, "shoe", value="5551234"))
+    _, refused = read("argus", case(False, "shoe"))
+    assert [r.reason for r in refused] == ["unknown_label"]
+
+
 def test_a_value_that_repeats_unlabelled_is_refused_where_the_card_says_so():
     def row(text):
         return {
@@ -363,6 +391,7 @@ def test_a_bad_row_is_refused_with_its_reason(row, reason):
         ("openpii", "ai4privacy_samples/openpii_mini10k_en_9rows.jsonl", 9, 0, {"ADDRESS": 5}),
         ("ai4privacy-200k", "ai4privacy_samples/pii_masking_200k_3rows_two_schemas.jsonl", 3, 0, {"URL": 0}),
         ("presidio-research", "presidio_research/generated_small.json", 99, 1, {"PERSON_NAME": 54}),
+        ("argus", "argus_fixtures", 226, 173, {"PERSON_NAME": 16, "PASSPORT_NUMBER": 2}),
         ("pii-anon-eval", "pii_anon_eval", 15598, 597, {"HEALTH_CONDITION": 1105, "BANK_CARD_NUMBER": 750}),
     ],
 )

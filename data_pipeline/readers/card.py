@@ -15,7 +15,7 @@ from pii.taxonomy import shipped
 
 CARDS = Path(__file__).with_name("cards")
 
-Format = Literal["spans", "tokens", "ai4privacy", "label_studio", "doccano", "csv"]
+Format = Literal["spans", "tokens", "ai4privacy", "label_studio", "doccano", "csv", "cases"]
 
 
 class Fields(StrictConfig):
@@ -39,6 +39,8 @@ class Fields(StrictConfig):
     """The tokens of a sentence, in parquet and JSON."""
     tags: str = "ner_tags"
     """The tag of each token: a name, or a number into ``tag_names``."""
+    holds: str = "should_match"
+    """In a test case: whether the text holds what its label names."""
 
 
 class Group(StrictConfig):

@@ -198,6 +198,30 @@ def csv(row: Any, card: SourceCard) -> Labelled:
     return Labelled(text, claims, _language(row.get(card.fields.language)))
 
 
+def cases(row: Any, card: SourceCard) -> Labelled:
+    """A test case of a detector: a text, a label, whether the text holds such a thing, and which.
+
+    It speaks of its own label alone: everything else in the text is not known. The value is marked wherever
+    it stands. A case that should match but does not say what is refused, and so is one of a dropped label.
+    """
+    names = card.fields
+    text, label = _column(row, names.text, str), _column(row, names.label, str)
+    holds = _column(row, names.holds, bool)
+    if label in card.dropped:
+        raise RowError("label_is_no_type_of_ours")
+    claims = []
+    if holds:
+        value = _column(row, names.value, str)
+        claims = [Claim(label, *found.span(), value) for found in re.finditer(re.escape(value), text)]
+        if not value or not claims:
+            raise RowError("value_not_in_text")
+    elif label not in card.labels:
+        # Without a claim nothing else would tell that the card does not know the label.
+        raise RowError("unknown_label")
+    types = [card.labels[label]] if label in card.labels else None
+    return Labelled(text, claims, _language(row.get(names.language)), types)
+
+
 def tokens(row: Any, card: SourceCard) -> Labelled:
     """A sentence of tokens with BIO, IOB or BIOES tags: lines ``token<TAB>tag``, or columns of lists."""
     if isinstance(row, list):
@@ -259,4 +283,5 @@ READERS: dict[Format, Callable[[Any, SourceCard], Labelled]] = {
     "label_studio": label_studio,
     "doccano": doccano,
     "csv": csv,
+    "cases": cases,
 }

@@ -121,8 +121,8 @@ def evaluate(config: EvalConfig, opener: Opener, free_opener: Opener | None = No
         return read_report(config.output)
     stage.begin()
     key = predictions.key(inputs)
-    kept = _predictions(config, splits, key, opener)
-    found = asking_peers.ask(config.peers, _asked(splits, kept), config.output, _data_key(inputs))
+    kept = predicted(config, splits, key, opener)
+    found = asking_peers.ask(config.peers, asked_of(splits, kept), config.output, data_key(inputs))
     made = report.build(config, taxonomy, splits, absent, kept, model, found)
     if free_opener is not None and without_grammar.applies(config):
         made["without_grammar"] = without_grammar.measure(
@@ -133,7 +133,7 @@ def evaluate(config: EvalConfig, opener: Opener, free_opener: Opener | None = No
     return made
 
 
-def _asked(splits: Sequence[Split], kept: Kept) -> list[tuple[str, GoldDocument]]:
+def asked_of(splits: Sequence[Split], kept: Kept) -> list[tuple[str, GoldDocument]]:
     """The documents that this product has answered for: peers are asked about these and no others."""
     return [
         (split.name, entry)
@@ -144,7 +144,7 @@ def _asked(splits: Sequence[Split], kept: Kept) -> list[tuple[str, GoldDocument]
     ]
 
 
-def _data_key(inputs: Mapping[str, str]) -> str:
+def data_key(inputs: Mapping[str, str]) -> str:
     """Hash of the data alone: another model of ours does not change what a peer says."""
     kinds = ("data:", "reader_code")
     return predictions.key({name: value for name, value in inputs.items() if name.startswith(kinds)})
@@ -161,7 +161,8 @@ def read_report(folder: Path) -> dict[str, Any]:
     return read
 
 
-def _predictions(config: EvalConfig, splits: Sequence[Split], key: str, opener: Opener) -> Kept:
+def predicted(config: EvalConfig, splits: Sequence[Split], key: str, opener: Opener) -> Kept:
+    """What the product says of every sampled document: kept from the last time, or asked now."""
     kept = predictions.load(config.output, key)
     if kept is not None:
         logger.info("predictions of the same model, data and detector are used again")

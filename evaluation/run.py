@@ -2,6 +2,8 @@
 
     pii eval --config configs/mini/eval.yaml     measure a model; writes report.json and report.md
     pii eval data FILE --card CARD               measure it on a labelled file of one's own
+    pii eval unlabelled FILE                     what independent detectors agree on, without labels
+    pii eval peers                               the other detectors that a recipe can measure
     pii eval compare RUN_A RUN_B                 are two measurements of the same documents different?
     pii eval robustness                          what is left when the same documents are written otherwise?
     pii eval speed                               how fast are library, service and engine?
@@ -35,7 +37,14 @@ _WHAT = "Measure what serving really does; also `pii eval data`, `compare`, `rob
 def main(argv: list[str] | None = None) -> int:
     """Run one of the evaluation commands; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    commands = {"data": _measure_file, "compare": _compare, "robustness": _robustness, "speed": _speed}
+    commands = {
+        "data": _measure_file,
+        "unlabelled": _unlabelled,
+        "compare": _compare,
+        "robustness": _robustness,
+        "speed": _speed,
+        "peers": _peers,
+    }
     if words and words[0] in commands:
         return command.run(lambda: commands[words[0]](words[1:]))
     return command.run(lambda: _measure_recipe(words))
@@ -63,12 +72,45 @@ def _measure_file(words: Sequence[str]) -> int:
     return _measure(_with_file(command.config_of(arguments, EvalConfig), arguments))
 
 
-def _with_file(config: EvalConfig, arguments: argparse.Namespace) -> EvalConfig:
+def _with_file(config: EvalConfig, arguments: argparse.Namespace, split: str | None = None) -> EvalConfig:
     """The recipe with the one file in place of its splits; its thresholds speak of other splits."""
     name = arguments.file.name.split(".")[0]
-    split = SplitConfig(file=arguments.file, card=arguments.card)
+    wanted = SplitConfig(file=arguments.file, card=arguments.card)
     output = arguments.output or config.output.with_name(f"{config.output.name}-{name}")
-    return config.model_copy(update={"splits": {name: split}, "output": output, "thresholds": ()})
+    return config.model_copy(update={"splits": {split or name: wanted}, "output": output, "thresholds": ()})
+
+
+def _unlabelled(words: Sequence[str]) -> int:
+    from evaluation import unlabelled
+    from serving.extractor import Extractor
+
+    what = "Estimate recall and precision on a file without labels, from what independent detectors agree on."
+    parser = command.parser("pii eval unlabelled", what, "mini/eval-peers.yaml")
+    parser.add_argument("file", type=Path, metavar="FILE", help='JSON lines with "text", or a folder of them')
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="default: beside the recipe's output"
+    )
+    parser.add_argument(
+        "--with-text", action="store_true", help="show values and their surroundings in review.jsonl"
+    )
+    arguments = parser.parse_args(words)
+    arguments.card = None
+    config = _with_file(command.config_of(arguments, EvalConfig), arguments, unlabelled.SPLIT)
+    made = unlabelled.run(config, lambda: Extractor.open(config.extractor), with_text=arguments.with_text)
+    sys.stdout.write("\n".join([*unlabelled.table(made), "", f"{config.output / unlabelled.PAGE}", ""]))
+    return 0
+
+
+def _peers(words: Sequence[str]) -> int:
+    from evaluation.peers import listing
+
+    parser = command.parser("pii eval peers", "List the other detectors that a recipe can measure.")
+    parser.add_argument(
+        "--python", type=Path, metavar="FILE", help="look in this interpreter instead of ours"
+    )
+    for kind, version, types in listing.rows(parser.parse_args(words).python):
+        sys.stdout.write(f"{kind}: {version}\n    types: {types}\n")
+    return 0
 
 
 def _measure(config: EvalConfig) -> int:

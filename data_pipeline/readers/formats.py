@@ -212,7 +212,8 @@ def cases(row: Any, card: SourceCard) -> Labelled:
     claims = []
     if holds:
         value = _column(row, names.value, str)
-        claims = [Claim(label, *found.span(), value) for found in re.finditer(re.escape(value), text)]
+        found = re.finditer(re.escape(value), text)
+        claims = [Claim(label, match.start(), match.end(), value) for match in found]
         if not value or not claims:
             raise RowError("value_not_in_text")
     elif label not in card.labels:

@@ -97,3 +97,16 @@ def grammar(report: Mapping[str, Any]) -> Table:
     head, rows = answers(sides)
     strict = ["strict F1, %", *(percent(side["strict_f1"]) for side in sides.values())]
     return head, [["documents", *([measured["num_documents"]] * len(sides))], strict, *rows]
+
+
+def budgets(scores: Mapping[str, Any]) -> Table:
+    """The best recall at each budget of false alarms."""
+    rows = [
+        [f"{part['budget']:g}", percent(part["recall"]), _threshold(part["threshold"])]
+        for part in scores["recall_at_alarms"]
+    ]
+    return ["false alarms / 1,000 chars, at most", "recall, strict", "threshold"], rows
+
+
+def _threshold(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

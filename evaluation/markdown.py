@@ -100,6 +100,7 @@ def _split(name: str, split: Mapping[str, Any]) -> list[str]:
     lines += [f"### Errors ({system})", "", *_errors(part), ""]
     if split["scores"]:
         lines += ["### Operating points (merged)", "", *_points(split["scores"]), ""]
+        lines += [*table(*detectors.budgets(split["scores"])), ""]
         lines += ["### Reliability of scores", "", *_reliability(split["scores"]["calibration"]), ""]
     if said := detectors.answers_of(split):
         lines += ["### Answers of models", "", *table(*detectors.answers(said)), ""]

@@ -86,6 +86,8 @@ class EvalConfig(StrictConfig):
     """The second pass that shows what the grammar is worth; null: none."""
     iou_thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5, 0.75)
     """Overlaps, as intersection over union, from which a span of the right type counts as found."""
+    alarm_budgets: tuple[Annotated[float, Field(ge=0)], ...] = (0.1, 0.5, 1.0)
+    """False alarms per 1,000 characters at which the best recall is told, where the model has scores."""
     num_resamples: int = Field(default=1000, ge=0)
     """Resamples of the bootstrap behind every interval; 0: no intervals."""
     crosscheck_documents: int = Field(default=2000, ge=1)

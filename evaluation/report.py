@@ -117,7 +117,9 @@ def _scores(
         for entry in split.sampled
         if (said := answered.get(entry.row))
     ]
-    return operating.measure(documents, thresholds, taxonomy, config.num_resamples, config.seed)
+    return operating.measure(
+        documents, thresholds, taxonomy, config.num_resamples, config.seed, config.alarm_budgets
+    )
 
 
 def cases_of(split: Split, answered: Mapping[int, Prediction], system: str) -> list[Case]:

@@ -110,3 +110,13 @@ def budgets(scores: Mapping[str, Any]) -> Table:
 
 def _threshold(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def claims(report: Mapping[str, Any]) -> Table:
+    """What the model's card claims beside what was measured now."""
+    verdict = {True: "yes", False: "NO", None: "other data"}
+    rows = [
+        [c["metric"], c["claimed"], c["min"], c["max"], c["value"], verdict[c["holds"]]]
+        for c in report["claims"]
+    ]
+    return ["metric", "claimed", "min", "max", "value", "holds"], rows

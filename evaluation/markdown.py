@@ -47,6 +47,8 @@ def render(report: Mapping[str, Any]) -> str:
         lines += ["## With and without the grammar", "", *table(*detectors.grammar(report)), ""]
     if report["thresholds"]:
         lines += ["## Thresholds", "", *_thresholds(report), ""]
+    if report["claims"]:
+        lines += ["## What the card claims", "", *table(*detectors.claims(report)), ""]
     for name, split in report["splits"].items():
         lines += _split(name, split)
     return "\n".join([*lines, "## Provenance", "", *_provenance(report), ""])

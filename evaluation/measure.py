@@ -114,7 +114,8 @@ def evaluate(config: EvalConfig, opener: Opener, free_opener: Opener | None = No
     splits, absent = read_splits(config, taxonomy)
     inputs = made_from(config, splits, model)
     others = {f"peer:{name}": version for name, version in asking_peers.versions(config.peers).items()}
-    scorer = {"scorer_code": provenance.code_hash("evaluation")}
+    claimed = {"claims": predictions.key((model or {}).get("claims", {}))}
+    scorer = {"scorer_code": provenance.code_hash("evaluation")} | claimed
     stage = Stage("eval", config.output, config, inputs | others | scorer)
     if stage.is_current():
         logger.info("%s is up to date", config.output / REPORT)

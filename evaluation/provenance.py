@@ -47,8 +47,15 @@ def code_hash(*rooms: str) -> str:
 
 
 def model_hash(folder: Path) -> str:
-    """Hash of every file of a model folder: weights, tokenizer, manifest."""
-    return tree_hash((path for path in folder.rglob("*") if path.is_file()), folder)
+    """Hash of a model folder: weights, tokenizer, manifest; not of what was written about it afterwards.
+
+    The card and the manifest's ``evaluation`` tell of the model and change no answer.
+    """
+    about = {"README.md", model_folder.MANIFEST}
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in about)
+    manifest = model_folder.read_manifest(folder).model_dump(mode="json", exclude={"evaluation"})
+    content = tree_hash(files, folder) + json.dumps(manifest, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
@@ -66,6 +73,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
         "answer_style": manifest.answer_style,
         "calibration": {name: part for name, part in manifest.calibration.items() if name != "made_from"},
         "hash": model_hash(folder),
+        "claims": manifest.evaluation.get("claims", {}),
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
-from evaluation import crosscheck, operating, provenance, scoring
+from evaluation import claims, crosscheck, operating, provenance, scoring
 from evaluation.gold import GoldDocument, GoldSet
 from evaluation.metrics import Case
 from evaluation.operating import Marked
@@ -61,6 +61,7 @@ def build(
         "splits": {split.name: _split(config, taxonomy, split, kept, model, peers) for split in splits},
     }
     report["gaps"] = gaps(report)
+    report["claims"] = claims.judged((model or {}).get("claims", {}), report)
     report["thresholds"] = [judge(report, threshold) for threshold in config.thresholds]
     report["notes"] = notes(report)
     return report
@@ -271,6 +272,8 @@ def notes(report: Mapping[str, Any]) -> list[str]:
                 "that its training kept these documents out is not known."
             )
     written += [f"{name}: no such file; this split is not measured." for name in report["absent_splits"]]
+    if unjudged := [claim["metric"] for claim in report["claims"] if claim["holds"] is None]:
+        written.append(f"{len(unjudged)} claims of the card rest on other documents and are not judged.")
     written += [f"{name} is left out: {why}." for name, why in report["absent_peers"].items()]
     for name, facts in report["peers"].items():
         written += _peer_notes(name, facts)
@@ -295,6 +298,11 @@ def _peer_notes(name: str, facts: Mapping[str, Any]) -> list[str]:
 def failures(report: Mapping[str, Any]) -> list[str]:
     """Why a report does not pass: thresholds that do not hold, numbers that seqeval does not confirm."""
     failed = [f"threshold {t['metric']} = {t['value']}" for t in report["thresholds"] if not t["holds"]]
+    failed += [
+        f"the card claims {c['metric']} = {c['claimed']}; it is {c['value']}"
+        for c in report["claims"]
+        if c["holds"] is False
+    ]
     for name, split in report["splits"].items():
         for system, part in split["systems"].items():
             if not part["crosscheck"]["agrees"]:

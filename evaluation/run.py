@@ -25,7 +25,8 @@ from pathlib import Path
 
 from configs import command
 from configs.atomic import writing
-from evaluation import calibrate, compare, markdown, report
+from configs.errors import StageError
+from evaluation import calibrate, claims, compare, markdown, report
 from evaluation.measure import PAGE, evaluate
 from evaluation.recipe import EvalConfig, SplitConfig
 
@@ -52,7 +53,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure_recipe(words: Sequence[str]) -> int:
     parser = command.parser("pii eval", _WHAT, "mini/eval.yaml")
-    return _measure(command.config_of(parser.parse_args(words), EvalConfig))
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="write the headline's numbers into the model folder, as what its card claims",
+    )
+    arguments = parser.parse_args(words)
+    return _measure(command.config_of(arguments, EvalConfig), record=arguments.record)
 
 
 def _measure_file(words: Sequence[str]) -> int:
@@ -113,7 +120,7 @@ def _peers(words: Sequence[str]) -> int:
     return 0
 
 
-def _measure(config: EvalConfig) -> int:
+def _measure(config: EvalConfig, *, record: bool = False) -> int:
     from serving.extractor import Extractor
 
     def opener() -> Extractor:
@@ -129,6 +136,10 @@ def _measure(config: EvalConfig) -> int:
     failed = report.failures(made)
     for reason in failed:
         logger.error(reason)
+    if record and not failed:
+        if config.extractor.model is None:
+            raise StageError("--record needs a model; the recipe measures the patterns alone")
+        claims.record(config.extractor.model, made)
     return 1 if failed else 0
 
 

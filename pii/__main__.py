@@ -22,6 +22,8 @@ COMMANDS = {
     "eval": ("evaluation.run", "measure what serving does, and write the report"),
     "calibrate": ("evaluation.calibrate", "learn scores and operating points from validation documents"),
     "serve": ("serving.server", "answer POST /extract and /redact over HTTP"),
+    "keys": ("serving.key_command", "make, list and withdraw the API keys of a service"),
+    "audit": ("serving.audit", "check the audit log of a service"),
     "extract": ("serving.extract", "find entities in a JSONL file"),
     "redact": ("serving.redact", "remove entities from a JSONL or text file"),
     "restore": ("pii.redaction.restoring", "open what was sealed in a redacted file"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Never
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from serving.access import Access
 from serving.extractor import Extractor
 from serving.guard import Guard
+from serving.keys import KeyRing
 from serving.openapi import describe_shared
 from serving.problems import Problem
 from serving.routes.chat import chat_routes
@@ -23,6 +25,7 @@ from serving.settings import ServeConfig
 def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastAPI:
     """The application. With an extractor it is ready at once; without, it loads the configured one."""
     service = Service(config, extractor)
+    keys = KeyRing(config.http.api_keys_file) if config.http.api_keys_file else None
     # No interactive pages: they would load their scripts from somebody else's server.
     app = FastAPI(
         title="pii-extraction",
@@ -32,8 +35,9 @@ def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastA
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(Guard)
-    app.add_exception_handler(Problem, _on_problem)
+    app.add_middleware(Access, settings=config.http, keys=keys)
+    # The last one added is the outermost.
+    app.add_middleware(Guard, metrics=service.telemetry.metrics, traces=service.telemetry.traces)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.include_router(reading_routes(service))
     app.include_router(presidio_routes(service))
@@ -43,14 +47,9 @@ def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastA
     return app
 
 
-async def _on_problem(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Problem)
-    return error.response()
-
-
-async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
-    """404 and 405 of the router, which would otherwise answer in another form."""
+async def _on_http_exception(_: Request, error: Exception) -> Never:
+    """404 and 405 of the router, which would otherwise answer in another form; `Guard` answers problems."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_")
-    return Problem(status, code, status.phrase, headers=dict(error.headers or {})).response()
+    raise Problem(status, code, status.phrase, headers=dict(error.headers or {}))

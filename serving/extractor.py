@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
-from pii import model_folder, patterns
+from pii import model_folder, patterns, windows
 from pii.errors import RequestError
 from pii.model_folder import ModelManifest, read_manifest
 from pii.patterns import Match
@@ -33,7 +34,7 @@ from serving.candidates import Candidate, candidates
 from serving.engines import choice
 from serving.engines.protocol import Dtype, Engine, VllmSettings
 from serving.lists import Lists, without_overlap
-from serving.model_detector import Reading
+from serving.model_detector import Reading, Usage
 from serving.scoring import Calibration, OperatingPoint, contributions, read_calibration, scored
 from serving.silence import describe
 
@@ -100,6 +101,8 @@ class Extraction:
         num_windows: windows that the model answered for.
         num_ungrounded: values of the model that could not be placed in the text.
         answers: facts of every model answer.
+        usage: what the model's reading took.
+        patterns_s: how long the patterns looked, in seconds.
         failure: the kind of exception that kept the text from being read; set by `extract_all` where it was
             told to be tolerant, and then nothing else is.
     """
@@ -114,6 +117,8 @@ class Extraction:
     num_windows: int = 0
     num_ungrounded: int = 0
     answers: tuple[AnswerFacts, ...] = ()
+    usage: Usage = field(default=Usage(), compare=False)
+    patterns_s: float = field(default=0.0, compare=False)
     failure: str = ""
 
     @property
@@ -215,6 +220,17 @@ class Extractor:
     def is_alive(self) -> bool:
         """Whether texts can be read; False for good once the engine has died."""
         return self._engine is None or self._engine.is_alive
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Windows that wait for a place with the engine, and windows that are with it."""
+        return (self._detector.num_waiting, self._detector.num_running) if self._detector else (0, 0)
+
+    def num_windows(self, text: str) -> int:
+        """How many windows the model would be asked about; 0 where there is no model."""
+        if self.manifest is None:
+            return 0
+        return len(windows.cut(text, self.manifest.window_chars, self.manifest.window_margin))
 
     def has_scores(self, detectors: Detectors | None = None) -> bool:
         """Whether spans get a score: both detectors look, and the model folder has a calibration."""
@@ -334,12 +350,12 @@ class Extractor:
         self.check_text(text)
         reading = self._begin(text, plan)
         try:
-            matches = await asyncio.to_thread(_match, text, plan)
+            looked = await asyncio.to_thread(_match, text, plan)
             found = await asyncio.wrap_future(reading) if reading else Reading()
             if plan.lists is None:
-                return _combine(text, plan, found, matches)
+                return _combine(text, plan, found, looked)
             # The caller's patterns may take their time: off the loop.
-            return await asyncio.to_thread(_listed, text, plan, plan.lists, found, matches)
+            return await asyncio.to_thread(_listed, text, plan, plan.lists, found, looked)
         finally:
             # Where the patterns failed or the caller has gone, nobody waits for the model any more.
             if reading is not None:
@@ -415,8 +431,17 @@ def _make_detector(config: ExtractorConfig, manifest: ModelManifest, engine: Eng
     )
 
 
-def _match(text: str, plan: Plan) -> list[Match]:
-    return list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
+class _Looked(NamedTuple):
+    """What the patterns found, and how long they looked, in seconds."""
+
+    matches: Sequence[Match]
+    seconds: float
+
+
+def _match(text: str, plan: Plan) -> _Looked:
+    began = time.perf_counter()
+    matches = list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
+    return _Looked(matches, time.perf_counter() - began)
 
 
 def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bool) -> Extraction:
@@ -430,7 +455,7 @@ def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bo
         return Extraction(failure=type(error).__name__)
 
 
-def _listed(text: str, plan: Plan, lists: Lists, reading: Reading, matches: Sequence[Match]) -> Extraction:
+def _listed(text: str, plan: Plan, lists: Lists, reading: Reading, looked: _Looked) -> Extraction:
     """As `_combine`, without what the caller allows and with what the caller denies."""
     denied = tuple(lists.denied(text))
     known = [
@@ -439,19 +464,19 @@ def _listed(text: str, plan: Plan, lists: Lists, reading: Reading, matches: Sequ
         if not lists.allows(span.value(text))
     ]
     reading = replace(reading, spans=tuple(s for s, _ in known), evidence=tuple(e for _, e in known))
-    matches = [match for match in matches if not lists.allows(match.span.value(text))]
-    combined = _combine(text, plan, reading, matches)
+    matches = [match for match in looked.matches if not lists.allows(match.span.value(text))]
+    combined = _combine(text, plan, reading, looked._replace(matches=matches))
     return replace(combined, spans=tuple(without_overlap((*denied, *combined.spans))), denied_spans=denied)
 
 
-def _combine(text: str, plan: Plan, reading: Reading, matches: Sequence[Match]) -> Extraction:
-    pattern_spans = tuple(match.span for match in matches)
+def _combine(text: str, plan: Plan, reading: Reading, looked: _Looked) -> Extraction:
+    pattern_spans = tuple(match.span for match in looked.matches)
     found: tuple[Candidate, ...] = ()
     if plan.detectors != "merged":
         # One detector's spans are without overlap already, and most of a patterns-only job is this.
         spans = pattern_spans or reading.spans
     else:
-        found = candidates(text, reading.spans, reading.evidence, matches)
+        found = candidates(text, reading.spans, reading.evidence, looked.matches)
         if plan.calibration is not None:
             found = scored(found, plan.calibration.weights)
         every = [candidate.span for candidate in found]
@@ -466,4 +491,6 @@ def _combine(text: str, plan: Plan, reading: Reading, matches: Sequence[Match]) 
         num_windows=reading.num_windows,
         num_ungrounded=reading.num_ungrounded,
         answers=reading.answers,
+        usage=reading.usage,
+        patterns_s=looked.seconds,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pii import codec, windows
@@ -27,6 +29,34 @@ on would double the work each time for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What reading took, summed over windows; for metrics and bills, never part of a result.
+
+    Attributes:
+        num_prompt_tokens: tokens read.
+        num_answer_tokens: tokens written.
+        waiting_s: seconds for which windows waited for a place with the engine.
+        engine_s: seconds for which they were with it.
+        grammars_s: of each grammar the seconds that compiling it took, where the engine says so.
+    """
+
+    num_prompt_tokens: int = 0
+    num_answer_tokens: int = 0
+    waiting_s: float = 0.0
+    engine_s: float = 0.0
+    grammars_s: tuple[float, ...] = ()
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.num_prompt_tokens + other.num_prompt_tokens,
+            self.num_answer_tokens + other.num_answer_tokens,
+            self.waiting_s + other.waiting_s,
+            self.engine_s + other.engine_s,
+            self.grammars_s + other.grammars_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What the model found in a text.
 
@@ -38,6 +68,7 @@ class Reading:
         num_windows: windows whose answers were used.
         num_ungrounded: values that stand nowhere in their window, or more often than it has room for.
         answers: every answer, in order of the text.
+        usage: what it took.
     """
 
     spans: tuple[Span, ...] = ()
@@ -46,6 +77,7 @@ class Reading:
     num_windows: int = 0
     num_ungrounded: int = 0
     answers: tuple[AnswerFacts, ...] = ()
+    usage: Usage = field(default=Usage(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +91,7 @@ class _Part:
     num_ungrounded: int = 0
     truncated: bool = False
     used: bool = True
+    usage: Usage = Usage()
 
 
 class ModelDetector:
@@ -90,6 +123,7 @@ class ModelDetector:
         self._lengths = TokenLengths(tokenizer)
         self._max_new_tokens, self._grounded = max_new_tokens, grounded
         self._places = asyncio.Semaphore(concurrency)
+        self.num_waiting, self.num_running = 0, 0
 
     async def read(self, text: str, types: Sequence[str]) -> Reading:
         """Find entities of the types, all of which the model has been trained on."""
@@ -107,6 +141,7 @@ class ModelDetector:
             num_windows=len(used),
             num_ungrounded=sum(part.num_ungrounded for part in used),
             answers=tuple(part.facts for part in parts),
+            usage=sum((part.usage for part in parts), Usage()),
         )
 
     async def _ask(self, text: str, window: Window, types: Sequence[str], splits: int) -> list[_Part]:
@@ -118,12 +153,28 @@ class ModelDetector:
         loops = part.num_ungrounded > len(part.spans)
         if not part.truncated or loops or halves is None:
             return [part]
-        asked = _Part(window, replace(part.facts, asked_again=True), used=False)
+        asked = _Part(window, replace(part.facts, asked_again=True), used=False, usage=part.usage)
         left, right = await together(self._ask(text, half, types, splits - 1) for half in halves)
         return [asked, *left, *right]
 
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[float]:
+        """A place with the engine; yields the seconds that it was waited for."""
+        began = time.perf_counter()
+        self.num_waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self.num_waiting -= 1
+        self.num_running += 1
+        try:
+            yield time.perf_counter() - began
+        finally:
+            self.num_running -= 1
+            self._places.release()
+
     async def _answer(self, piece: str, window: Window, types: Sequence[str]) -> _Part:
-        async with self._places:
+        async with self._place() as waiting_s:
             prompt = codec.prompt(piece, types)
             prompt_ids, _ = codec.encode(self._tokenizer, prompt, answer_next=True)
             budget = min(self._max_new_tokens, self.manifest.context_tokens - len(prompt_ids))
@@ -131,7 +182,9 @@ class ModelDetector:
                 return _Part(window, AnswerFacts(False, False, "no_room", 0), truncated=True)
             style = self.manifest.answer_style
             grammar = codec.grammar(piece, types, style) if self._grounded else None
+            began = time.perf_counter()
             generation = await self._engine.generate(prompt_ids, grammar, budget)
+            engine_s = time.perf_counter() - began
         answer = codec.parse(generation.text)
         known = evidence.read(generation, self._lengths(generation.token_ids), len(answer.mentions))
         asked = [index for index, mention in enumerate(answer.mentions) if mention.type in types]
@@ -151,6 +204,13 @@ class ModelDetector:
             tuple(known[asked[mention]] for mention in grounding.mentions),
             num_ungrounded=len(answer.mentions) - len(grounding.spans),
             truncated=generation.finish == "length",
+            usage=Usage(
+                len(prompt_ids),
+                len(generation.token_ids),
+                waiting_s,
+                engine_s,
+                () if generation.grammar_s is None else (generation.grammar_s,),
+            ),
         )
 
 

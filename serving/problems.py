@@ -27,6 +27,7 @@ class Problem(Exception):
         detail: one sentence for people; never holds any text of the request.
         place: where in the request, such as ``texts[3]``; empty for the request as a whole.
         headers: further response headers, such as ``Retry-After``.
+        error: a further member for clients who look for one of that name; None: it is left out.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Problem(Exception):
         super().__init__(code)
         self.status, self.code, self.detail, self.place = status, code, detail, place
         self.headers = headers or {}
+        self.error: object = None
 
     @classmethod
     def of(cls, error: RequestError, place: str | None = None) -> Problem:
@@ -65,9 +67,9 @@ class Problem(Exception):
             body["place"] = self.place
         return body
 
-    def response(self, error: object = None) -> JSONResponse:
-        """The HTTP response; `error` is a further member for clients who look for one of that name."""
-        body = self.as_dict() if error is None else {**self.as_dict(), "error": error}
+    def response(self) -> JSONResponse:
+        """The HTTP response."""
+        body = self.as_dict() if self.error is None else {**self.as_dict(), "error": self.error}
         return JSONResponse(body, status_code=self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
@@ -85,7 +87,8 @@ def route_with_error(error_of: Callable[[Problem], object]) -> type[APIRoute]:
                 try:
                     return await handle(request)
                 except Problem as problem:
-                    return problem.response(error_of(problem))
+                    problem.error = error_of(problem)
+                    raise
 
             return handled
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 
+from configs.errors import UserError
 from pii.errors import RequestError
 from serving.admission import Admission
 from serving.bodies import read_json
 from serving.engines.protocol import EngineError
-from serving.extractor import Extraction, Extractor
+from serving.extractor import Detectors, Extraction, Extractor, ExtractorConfig
+from serving.lists import Lists
 from serving.problems import Problem
 from serving.requests import Parsed, ReadRequest, RedactRequest, parse_request
+from serving.scoring import OperatingPoint
 from serving.settings import ServeConfig
 from serving.silence import describe
+from serving.supervisor import Opener, Supervisor
+from serving.telemetry import Telemetry
 from serving.together import together
 
 logger = logging.getLogger(__name__)
@@ -28,31 +36,67 @@ Asked = TypeVar("Asked")
 Result = TypeVar("Result")
 
 
+@dataclass(slots=True)
+class _Attended:
+    """The request whose work is done: its extractor, where one was ready, and the windows it has had."""
+
+    extractor: Extractor | None
+    num_windows: int = 0
+
+
+_attended: ContextVar[_Attended | None] = ContextVar("attended", default=None)
+
+
 class Service:
     """What the routes share: the configuration, the extractor once it is loaded, the places for requests."""
 
-    def __init__(self, config: ServeConfig, extractor: Extractor | None = None) -> None:
-        self.config, self._extractor = config, extractor
+    def __init__(
+        self, config: ServeConfig, extractor: Extractor | None = None, opener: Opener | None = None
+    ) -> None:
+        self.config = config
         self.admission = Admission(config.http.max_requests, config.http.deadline_s)
+        # Looked up now and not when this module is read, so that a test can put another in its place.
+        self.supervisor = Supervisor(config.extractor, extractor, opener or Extractor.open)
+        self.telemetry = Telemetry(config.telemetry)
+        self.telemetry.metrics.observe_live(
+            ready=lambda: self.is_ready,
+            requests_in_progress=lambda: self.admission.num_requests,
+            windows_waiting=lambda: self.supervisor.load[0],
+            windows_running=lambda: self.supervisor.load[1],
+            engine_restarts=lambda: self.supervisor.num_restarts,
+        )
         self.failure: BaseException | None = None
         self.on_failure: Callable[[], None] = lambda: None
 
     @property
     def extractor(self) -> Extractor:
-        """The loaded extractor. Raises Problem 503 ``loading`` before that."""
-        if self._extractor is None:
-            raise Problem.busy("loading", "the model is being loaded", 5)
-        return self._extractor
+        """The extractor of the running request; outside of one, the present one.
+
+        Raises Problem 503: ``loading`` at first, ``engine_failed`` while a dead engine is started again.
+        """
+        attended = _attended.get()
+        return attended.extractor if attended and attended.extractor else self.supervisor.extractor
 
     @property
     def is_ready(self) -> bool:
-        """Whether texts can be read: the model is loaded and its engine has not died."""
-        return self._extractor is not None and self._extractor.is_alive
+        """Whether texts can be read: the model is loaded, its engine lives, and no end is near."""
+        return self.supervisor.state == "ready"
 
-    async def load(self) -> None:
-        """Open the extractor off the event loop; a failure ends the service."""
+    async def reload(self, config: ExtractorConfig) -> None:
+        """Change the model; see `Supervisor.reload`. A failure is logged, and nothing has changed."""
+        reloads = self.telemetry.metrics.reloads
         try:
-            self._extractor = await asyncio.to_thread(Extractor.open, self.config.extractor)
+            await self.supervisor.reload(config)
+        except Exception as error:
+            reloads.labels("failed").inc()
+            told = error if isinstance(error, UserError) else describe(error)
+            logger.error("the model stays as it was: %s", told)
+        else:
+            reloads.labels("done").inc()
+
+    async def _supervise(self) -> None:
+        try:
+            await self.supervisor.run()
         except Exception as error:
             self.failure = error
             self.on_failure()
@@ -60,15 +104,22 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Load beside the event loop, so that /healthz and /readyz answer meanwhile; close at the end."""
-        if self._extractor is not None:
-            # Opened by somebody else, who will close it.
-            yield
-            return
-        loading = asyncio.create_task(self.load())
+        supervising = asyncio.create_task(self._supervise())
         yield
-        await loading
-        if self._extractor is not None:
-            await asyncio.to_thread(self._extractor.close)
+        supervising.cancel()
+        await asyncio.wait([supervising])
+        await self.supervisor.close()
+        await asyncio.to_thread(self.telemetry.close)
+
+    @contextmanager
+    def _attend(self, request: Request) -> Iterator[None]:
+        """Around the work of a request: one extractor from beginning to end, whatever is loaded meanwhile."""
+        with self.telemetry.request(request), self.supervisor.lease() as extractor:
+            token = _attended.set(_Attended(extractor))
+            try:
+                yield
+            finally:
+                _attended.reset(token)
 
     async def handle(
         self,
@@ -81,10 +132,12 @@ class Service:
         Raises Problem: what `parse` and `work` raise, RequestErrors and EngineErrors among it as problems.
         """
         async with self.admission.place():
-            value = await self.admission.read(read_json(request, self.config.http.max_body_bytes))
-            with problems():
-                asked = parse(value)
-            return await self.admission.work(request, _translated(work(asked)))
+            with self.telemetry.stage("body"):
+                value = await self.admission.read(read_json(request, self.config.http.max_body_bytes))
+            with self._attend(request):
+                with problems():
+                    asked = parse(value)
+                return await self.admission.work(request, _translated(work(asked)))
 
     async def answer(
         self, request: Request, schema: type[Parsed], one: Callable[[str, Parsed], Coroutine[Any, Any, Entry]]
@@ -105,7 +158,31 @@ class Service:
         cut = asked.cut
         if cut is None and isinstance(asked, RedactRequest) and self.extractor.has_scores(asked.detectors):
             cut = self.config.redaction_point
-        return await self.extractor.extract(text, asked.types, asked.detectors, cut, asked.lists)
+        return await self.find(text, asked.types, asked.detectors, cut, asked.lists)
+
+    async def find(
+        self,
+        text: str,
+        types: Iterable[str] | None = None,
+        detectors: Detectors | None = None,
+        threshold: float | OperatingPoint | None = None,
+        lists: Lists | None = None,
+    ) -> Extraction:
+        """As `Extractor.extract`, within the request's limit of windows, and counted.
+
+        Raises Problem: 413 ``too_many_windows``.
+        """
+        if detectors != "patterns" and (attended := _attended.get()):
+            limit = self.config.http.max_windows
+            attended.num_windows += self.extractor.num_windows(text)
+            if attended.num_windows > limit:
+                raise Problem(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    "too_many_windows",
+                    f"more than {limit} windows of the model; send several requests",
+                )
+        reading = self.extractor.extract(text, types, detectors, threshold, lists)
+        return await self.telemetry.text(reading, len(text))
 
     def _parsed(self, value: object, schema: type[Parsed]) -> Parsed:
         asked = parse_request(value, schema, self.config.http.max_texts)

@@ -37,8 +37,8 @@ class QuietFormatter(logging.Formatter):
     vLLM's processes are given this class by name in their logging configuration.
     """
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    def __init__(self, template: str = "%(asctime)s %(levelname)s %(name)s: %(message)s") -> None:
+        super().__init__(template)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, or one line and the places of an exception."""

@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from serving.engines.transformers_engine import TransformersEngine
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.server import main
 from serving.settings import HttpSettings, ServeConfig
+from tests.running import serving
 from tests.strategies import texts
 
 SEED = "我叫张三，电话13800138000"
@@ -410,7 +409,8 @@ def test_not_ready_while_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Extractor, "open", wait)
     with TestClient(create_app(ServeConfig())) as client:
         assert client.get("/healthz").json() == {"alive": True}
-        assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (503, {"ready": False})
+        state = client.get("/readyz")
+        assert (state.status_code, state.json()) == (503, {"ready": False, "state": "loading"})
         early = client.post("/extract", json={"text": SEED})
         assert (early.status_code, early.json()["code"]) == (503, "loading")
         assert early.headers["retry-after"]
@@ -469,30 +469,14 @@ def test_the_log_names_routes_and_not_what_was_asked_for(
 
 
 def test_a_real_server_answers_and_drains(tmp_path: Path) -> None:
-    options = ["--set", "http.port=0", "--set", "extractor.detectors=patterns"]
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        server = subprocess.Popen([sys.executable, "-m", "pii", "serve", *options], stderr=file)
-    try:
-        port = None
-        for _ in range(600):
-            if (found := re.search(r"port (\d+)", log.read_text())) or server.poll() is not None:
-                port = found and found[1]
-                break
-            time.sleep(0.05)
-        assert port, log.read_text()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            while client.get("/readyz").status_code == 503:
-                time.sleep(0.05)
-            assert client.post("/extract?q=张三", json={"text": SEED}).json() == {"entities": FOUND}
-            assert "server" not in client.get("/healthz").headers
-    finally:
-        server.send_signal(signal.SIGTERM)
-        code = server.wait(20)
+    with serving(tmp_path, "extractor.detectors=patterns") as server:
+        server.wait_until_ready()
+        assert server.client.post("/extract?q=张三", json={"text": SEED}).json() == {"entities": FOUND}
+        assert "server" not in server.client.get("/healthz").headers
     # uvicorn hands the signal on to whoever started it once everything is closed.
-    assert code in (0, -signal.SIGTERM)
-    assert "Traceback" not in log.read_text()
-    assert "张三" not in log.read_text()
+    assert server.process.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in server.log
+    assert "张三" not in server.log
 
 
 @pytest.mark.parametrize(

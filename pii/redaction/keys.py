@@ -69,12 +69,12 @@ class RedactionKey:
         return cls(_decoded(written, str(path)))
 
     @classmethod
-    def find(cls, path: Path | None = None) -> RedactionKey | None:
+    def find(cls, path: Path | None = None, variable: str = ENVIRONMENT) -> RedactionKey | None:
         """The key of a file, else of the environment variable, else None."""
         if path is not None:
             return cls.from_file(path)
-        written = os.environ.get(ENVIRONMENT, "")
-        return cls(_decoded(written, ENVIRONMENT)) if written else None
+        written = os.environ.get(variable, "")
+        return cls(_decoded(written, variable)) if written else None
 
 
 def digest(key: bytes, *parts: str) -> bytes:

@@ -28,12 +28,15 @@ class Generation:
             allowed; as long as `token_ids`. vLLM masks before it reports, so that what the model would have
             said without the grammar is not to be had there; ``docs/scores.md`` says what that costs.
         finish: ``stop``: the model ended its turn; ``length``: the budget ended it.
+        grammar_s: how long compiling the grammar took, in seconds; None where there was none, or where the
+            engine compiles it out of sight (vLLM).
     """
 
     text: str
     token_ids: tuple[int, ...]
     token_logprobs: tuple[float, ...]
     finish: Literal["stop", "length"]
+    grammar_s: float | None = None
 
     def __repr__(self) -> str:
         return f"Generation(num_tokens={len(self.token_ids)}, finish={self.finish!r})"

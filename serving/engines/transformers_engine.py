@@ -16,6 +16,7 @@ from pii import codec
 from pii.spans import Span
 from pii.taxonomy import shipped
 from serving.engines.drafting import Lookup
+from serving.engines.grammars import Grammars
 from serving.engines.protocol import Dtype, EngineError, Generation
 from serving.engines.running_batch import Row, RunningBatch
 
@@ -53,8 +54,8 @@ class TransformersEngine:
         self._model = model.to(device).eval()
         end_of_turn = self._tokenizer.convert_tokens_to_ids(codec.TURN_END)
         self._stop_ids = frozenset({end_of_turn, self._tokenizer.eos_token_id})
-        self._grammar_tokenizer = from_tokenizer(
-            self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn
+        self._grammars = Grammars(
+            from_tokenizer(self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn)
         )
         self._shape: list[int] = self._tokenizer(_shape(), add_special_tokens=False)["input_ids"]
         self._max_batch = max_batch
@@ -73,8 +74,10 @@ class TransformersEngine:
         """See `protocol.Engine.generate`."""
         if self._closed:
             raise EngineError("the engine is closed")
-        # Compiling takes milliseconds and leaves the interpreter free.
-        matcher = None if grammar is None else await asyncio.to_thread(self._compile, grammar)
+        matcher, grammar_s = None, None
+        if grammar is not None:
+            # Takes a millisecond or more and leaves the interpreter free: off the event loop.
+            matcher, grammar_s = await asyncio.to_thread(self._grammars.matcher, grammar)
         row = Row(prompt_ids, matcher, max_new_tokens, Lookup([*self._shape, *prompt_ids]))
         self._waiting.put(row)
         await asyncio.wrap_future(row.done)
@@ -84,6 +87,7 @@ class TransformersEngine:
             token_ids=tuple(row.token_ids),
             token_logprobs=tuple(row.token_logprobs),
             finish=row.finish,
+            grammar_s=grammar_s,
         )
 
     async def close(self) -> None:
@@ -92,15 +96,6 @@ class TransformersEngine:
             self._closed = True
             self._waiting.put(None)
             await asyncio.to_thread(self._worker.join)
-
-    def _compile(self, grammar: str) -> Any:
-        from llguidance import LLMatcher
-
-        # Log level 0: its warnings go straight to stderr and quote the grammar, which holds the text.
-        matcher = LLMatcher(self._grammar_tokenizer, grammar, log_level=0)
-        if matcher.is_error():
-            raise EngineError("the grammar was refused")
-        return matcher
 
     def _work(self) -> None:
         import torch

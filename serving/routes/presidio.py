@@ -107,8 +107,9 @@ async def _analyzed(service: Service, asked: AnalyzeRequest) -> Any:
     async def one(text: object, place: str | None = None) -> list[dict[str, Any]]:
         with problems(place):
             checked_text = extractor.check_text(text)
-            found = await extractor.extract(checked_text, types or None, threshold=least, lists=lists)
-            return await asyncio.to_thread(results_of, checked_text, found, asked, own, lists)
+            found = await service.find(checked_text, types or None, threshold=least, lists=lists)
+            with service.telemetry.stage("answer"):
+                return await asyncio.to_thread(results_of, checked_text, found, asked, own, lists)
 
     if not isinstance(asked.text, list):
         return await one(asked.text)

@@ -33,13 +33,15 @@ def reading_routes(service: Service) -> APIRouter:
 
     async def extracted(text: str, asked: ExtractRequest) -> Entry:
         extraction = await service.extract(text, asked)
-        return await asyncio.to_thread(_extracted, text, extraction, asked, service)
+        with service.telemetry.stage("answer"):
+            return await asyncio.to_thread(_extracted, text, extraction, asked, service)
 
     async def redacted(text: str, asked: RedactRequest) -> Entry:
         extraction = await service.extract(text, asked)
         own = asked if asked.policy else asked.model_copy(update={"policy": configured})
-        # Redaction reads the text once more: off the event loop, which other requests wait for.
-        return await asyncio.to_thread(_redacted, text, extraction, own, key)
+        with service.telemetry.stage("answer"):
+            # Redaction reads the text once more: off the event loop, which other requests wait for.
+            return await asyncio.to_thread(_redacted, text, extraction, own, key)
 
     async def restored(text: str, asked: RestoreRequest) -> Entry:
         assert key is not None

@@ -6,12 +6,13 @@ from http import HTTPStatus
 from importlib import metadata
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from pii import codec
 from pii.answers import EntityTypes, Version
 from pii.taxonomy import shipped
 from serving.extractor import Extractor
+from serving.metrics import CONTENT_TYPE
 from serving.openapi import PROBLEMS
 from serving.service import Entry, Service
 
@@ -19,7 +20,7 @@ VERSION = metadata.version("pii-extraction")
 
 
 def state_routes(service: Service) -> APIRouter:
-    """GET /healthz, /readyz, /entity_types and /version."""
+    """GET /healthz, /readyz, /metrics, /entity_types and /version."""
     router = APIRouter(tags=["state"])
 
     @router.get("/healthz")
@@ -31,14 +32,21 @@ def state_routes(service: Service) -> APIRouter:
     async def readyz() -> JSONResponse:
         """Whether texts can be read, and by what."""
         if not service.is_ready:
-            return JSONResponse({"ready": False}, HTTPStatus.SERVICE_UNAVAILABLE)
+            state: Entry = {"ready": False, "state": service.supervisor.state}
+            return JSONResponse(state, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"})
         state = {
             "ready": True,
+            "state": "ready",
             "engine": service.extractor.engine,
             "model": _identity(service.extractor),
             "requests": service.admission.num_requests,
         }
         return JSONResponse(state)
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """What was counted and measured, in the text format of Prometheus."""
+        return Response(service.telemetry.metrics.page(), media_type=CONTENT_TYPE)
 
     @router.get("/entity_types", response_model=EntityTypes, responses={503: PROBLEMS[503]})
     async def entity_types() -> Entry:

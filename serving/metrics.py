@@ -33,15 +33,7 @@ _LIVE = {
 }
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-_GRAMMAR_LIVE = {
-    "ready": "1 while texts can be read.",
-    "requests_in_progress": "Requests that hold a place.",
-    "windows_waiting": "Windows without a place with the engine.",
-    "windows_running": "Windows with the engine.",
-    "engine_restarts": "How often a dead engine was started again.",
-}
-
-_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+_GRAMMAR_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 
 
 class Metrics:

@@ -30,9 +30,11 @@ def _problem(description: str, *, comes_again: bool = False) -> Entry:
 
 PROBLEMS: dict[int | str, Entry] = {
     400: _problem("not JSON or not UTF-8"),
-    413: _problem("the body is too large"),
+    401: _problem("no valid API key, where the service has keys"),
+    413: _problem("the body is too large, or the texts are"),
     415: _problem("not application/json"),
     422: _problem("a member is wrong; code and place say which"),
+    429: _problem("the key asks too often", comes_again=True),
     503: _problem("loading, too busy or too late", comes_again=True),
 }
 """Responses of the routes that read texts, by status."""

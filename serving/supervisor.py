@@ -92,9 +92,7 @@ class Supervisor:
 
     @contextmanager
     def lease(self) -> Iterator[Extractor | None]:
-        """The extractor for one request, which is not closed before the end of it; None where none is
-        ready.
-        """
+        """The extractor for one request, not closed before the end of it; None where none is ready."""
         held = self._held
         if held is None or not held.extractor.is_alive:
             yield None

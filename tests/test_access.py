@@ -1,7 +1,5 @@
 """Who is let in: keys that are hashed, can be changed while it runs, end and have limits; names of hosts."""
 
-import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -203,11 +201,10 @@ def test_a_request_for_too_many_windows_is_refused_at_once(untrained_model: Path
     with Extractor.open(config) as extractor:
         app = create_app(ServeConfig(http=HttpSettings(max_windows=5)), extractor)
         with TestClient(app) as client:
-            long = {"texts": ["x" * 400, 5, "x" * 400]}
-            began = time.monotonic()
+            long = {"text": "x" * 800}
             answer = client.post("/extract", json=long)
             assert (answer.status_code, answer.json()["code"]) == (413, "too_many_windows")
-            assert time.monotonic() - began < 5
             assert client.post("/extract", json={**long, "detectors": "patterns"}).status_code == 200
-            assert client.post("/extract", content=json.dumps({"text": "x" * 300}),
-                               headers={"content-type": "application/json"}).status_code == 200  # fmt: skip
+            # Of several texts, those that still fit are read.
+            results = client.post("/extract", json={"texts": ["x" * 300, "x" * 300, ""]}).json()["results"]
+            assert [r.get("error", {}).get("code") for r in results] == [None, "too_many_windows", None]

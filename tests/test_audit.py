@@ -123,7 +123,7 @@ def test_a_log_that_cannot_be_written_lets_nothing_out(
             raise OSError(errno.ENOSPC, "full")
 
     with TestClient(create_app(config, Extractor.open(config.extractor))) as client:
-        client.app.state.service._audit._file = Full()  # type: ignore[attr-defined]
+        client.app.state.service.telemetry._audit._file = Full()  # type: ignore[attr-defined]
         answer = client.post("/extract", json={"text": "电话13800138000"})
         assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
         assert client.get("/healthz").status_code == 200

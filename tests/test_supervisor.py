@@ -81,8 +81,10 @@ def test_a_dead_engine_is_refused_at_once_and_started_again() -> None:
         await state(made, "ready")
         openings.opened[0].alive = False
         # Before anybody has looked: the next request is not handed to a dead engine.
-        with pytest.raises(Problem, match="engine_failed"), made.lease():
-            pass
+        with pytest.raises(Problem, match="engine_failed"):
+            _ = made.extractor
+        with made.lease() as nothing:
+            assert nothing is None
         assert made.state == "restarting"
         await state(made, "ready")
         assert made.extractor is openings.opened[1]

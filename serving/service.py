@@ -174,13 +174,14 @@ class Service:
         """
         if detectors != "patterns" and (attended := _attended.get()):
             limit = self.config.http.max_windows
-            attended.num_windows += self.extractor.num_windows(text)
-            if attended.num_windows > limit:
+            needed = self.extractor.num_windows(text)
+            if attended.num_windows + needed > limit:
                 raise Problem(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     "too_many_windows",
                     f"more than {limit} windows of the model; send several requests",
                 )
+            attended.num_windows += needed
         reading = self.extractor.extract(text, types, detectors, threshold, lists)
         return await self.telemetry.text(reading, len(text))
 

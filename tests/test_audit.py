@@ -122,6 +122,9 @@ def test_a_log_that_cannot_be_written_lets_nothing_out(
         def write(self, _: str) -> int:
             raise OSError(errno.ENOSPC, "full")
 
+        def close(self) -> None:
+            pass
+
     with TestClient(create_app(config, Extractor.open(config.extractor))) as client:
         client.app.state.service.telemetry._audit._file = Full()  # type: ignore[attr-defined]
         answer = client.post("/extract", json={"text": "电话13800138000"})

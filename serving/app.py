@@ -15,6 +15,7 @@ from serving.keys import KeyRing
 from serving.openapi import describe_shared
 from serving.problems import Problem
 from serving.routes.chat import chat_routes
+from serving.routes.page import page_routes
 from serving.routes.presidio import presidio_routes
 from serving.routes.reading import reading_routes
 from serving.routes.state import VERSION, state_routes
@@ -42,6 +43,7 @@ def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastA
     app.include_router(reading_routes(service))
     app.include_router(presidio_routes(service))
     app.include_router(chat_routes(service))
+    app.include_router(page_routes())
     app.include_router(state_routes(service))
     describe_shared(app)
     return app

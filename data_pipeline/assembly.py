@@ -106,6 +106,7 @@ class Assembly:
                 self.ledger.refuse_document(source.name, item.id, "duplicate")
             if most is not None and len(pool) >= most:
                 break
+        reader.require_known_labels()
         return pool, {**reader.facts(), "documents": len(pool)}
 
     def _read_chat(self, name: str, path: Path, language: str) -> Pool:

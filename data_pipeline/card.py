@@ -74,6 +74,9 @@ def _facts(config: DataConfig, facts: Mapping[str, Any]) -> list[str]:
             ("source", "state", "share asked", "share given", "rows read", "licence"),
             _source_rows(config, facts),
         ),
+        *itertools.chain.from_iterable(
+            _source(name, source) for name, source in facts["sources"].items() if "label_map" in source
+        ),
         "## Refused\n",
         "Rows that were not taken, by reason; each one stands in `refused.jsonl` with its file and line.\n",
         _table(
@@ -103,6 +106,20 @@ def _source_rows(config: DataConfig, facts: Mapping[str, Any]) -> list[Sequence[
             s["licence"],
         )
         for name, s in facts["chat"].items()
+    ]
+
+
+def _source(name: str, facts: Mapping[str, Any]) -> list[str]:
+    """The card of one labelled source: what it is and how it was read."""
+    counting = ", ".join(f"{way} in {count} rows" for way, count in facts["offsets"].items())
+    about = f"{facts['title']}, {facts['origin']}. Licence: {facts['licence']} ({facts['licence_class']})."
+    return [
+        f"### {name}\n",
+        f"{about} Offsets: {counting or 'none'}. {facts['notes']}\n",
+        _table(
+            ("label", "met", "becomes"),
+            [(label, count, facts["label_map"][label]) for label, count in facts["labels"].items()],
+        ),
     ]
 
 

@@ -201,6 +201,14 @@ def test_cells_are_counted_by_type_and_shown_beside_what_was_asked(built):
     assert card.count("<pre>") == 50
 
 
+def test_the_card_of_the_set_holds_a_card_of_each_source(built):
+    card = (built / "README.md").read_text(encoding="utf-8")
+    labels = read_manifest(built)["sources"]["msra"]["labels"]
+    assert "### msra" in card
+    assert "Licence: unclear; research use (restricted)" in card
+    assert f"| PER | {labels['PER']} | PERSON_NAME |" in card
+
+
 def test_a_value_without_a_label_stops_the_build(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(preparation, "unlabelled", lambda document: [Span(3, 14, "PHONE_NUMBER")])
     assert run(tmp_path / "set") == 2
@@ -236,11 +244,13 @@ def test_what_a_person_can_mend_is_one_line_and_exit_code_2(tmp_path, capsys, se
     assert message in error
 
 
-def test_an_unknown_label_stops_the_build_and_leaves_no_half_set(tmp_path, capsys):
+@pytest.mark.parametrize("more", [(), ("sources.openpii.max_documents=1",)], ids=["whole", "capped"])
+def test_an_unknown_label_stops_the_build_and_leaves_no_half_set(tmp_path, capsys, more):
     source = tmp_path / "a.jsonl"
     span = {"label": "SHOESIZE", "start": 0, "end": 2, "value": "44"}
-    source.write_text(json.dumps({"source_text": "44", "privacy_mask": [span]}) + "\n")
-    assert run(tmp_path / "set", f"sources.openpii.path={source}") == 2
+    row = json.dumps({"source_text": "44", "privacy_mask": [span]})
+    source.write_text(f"{row}\n" + json.dumps({"source_text": "45", "privacy_mask": []}))
+    assert run(tmp_path / "set", f"sources.openpii.path={source}", *more) == 2
     assert "SHOESIZE (1)" in capsys.readouterr().err
     assert {p.name for p in (tmp_path / "set").iterdir()} <= {"config.yaml", ".lock"}
 

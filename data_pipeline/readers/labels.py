@@ -30,7 +30,7 @@ class LabelMap:
     def __init__(self, card: SourceCard) -> None:
         own = {entity.name: entity.name for entity in shipped()} if card.own_labels else {}
         self._types = {**own, **card.labels}
-        self._dropped = set(card.dropped)
+        self._dropped = card.dropped
         self._groups = {
             label: (whole, group, order)
             for whole, group in card.groups.items()
@@ -43,6 +43,16 @@ class LabelMap:
         self._trimmed = {kind: re.compile(front) for kind, front in card.trimmed.items()}
         self.met: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
+
+    def becomes(self, label: str) -> str:
+        """What a known label stands for: a type, a part of one, or the reason why it is dropped."""
+        if label in self._types:
+            return self._types[label]
+        if label in self._groups:
+            whole, group, _ = self._groups[label]
+            alone = group.parts[label]
+            return whole if alone == whole else f"{alone}, or part of {whole}"
+        return f"dropped: {self._dropped[label]}"
 
     def spans(self, text: str, claims: Sequence[Claim]) -> tuple[Span, ...]:
         """Proven claims as spans of our types, in order, with neighbouring parts merged."""

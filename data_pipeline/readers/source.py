@@ -52,6 +52,10 @@ class Source:
                 yield self._document(row)
             except RowError as error:
                 yield Refusal(row.file, row.line, str(error))
+        self.require_known_labels()
+
+    def require_known_labels(self) -> None:
+        """Raises DataError where the card does not know a label that was met; for who stops reading early."""
         if self._labels.unknown:
             listed = ", ".join(f"{label} ({count})" for label, count in self._labels.unknown.most_common())
             raise DataError(
@@ -67,6 +71,8 @@ class Source:
             "licence": self.card.licence,
             "licence_class": self.card.licence_class,
             "labels": dict(sorted(self._labels.met.items())),
+            "label_map": {label: self._labels.becomes(label) for label in sorted(self._labels.met)},
+            "notes": self.card.notes,
             "offsets": dict(sorted(self.counting.items())),
         }
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
-from data_pipeline.synthesis import SynthesisConfig
+from data_pipeline.synthesis_recipe import SynthesisConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 LicenceClass = Literal["permissive", "restricted"]

@@ -21,7 +21,8 @@ from data_pipeline.matrix import (
     table,
 )
 from data_pipeline.surface import FORMS
-from data_pipeline.synthesis import SynthesisConfig, Synthesiser
+from data_pipeline.synthesis import Synthesiser
+from data_pipeline.synthesis_recipe import SynthesisConfig
 from data_pipeline.unlabelled import unlabelled
 from pii.identifiers import closed_types
 from pii.patterns import find

@@ -16,7 +16,8 @@ from data_pipeline.phrasebook import phrasebook
 from data_pipeline.prose import CARRIERS
 from data_pipeline.records import ESCAPES, LAYOUTS
 from data_pipeline.surface import FORMS
-from data_pipeline.synthesis import FORM_SHARES, SynthesisConfig, Synthesiser
+from data_pipeline.synthesis import Synthesiser
+from data_pipeline.synthesis_recipe import FORM_SHARES, SynthesisConfig
 from data_pipeline.unlabelled import unlabelled
 from data_pipeline.values import providers
 from pii.codec import parse, render

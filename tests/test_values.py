@@ -53,6 +53,7 @@ RULES = {
     "uscc": lambda v: uscc.is_valid(v),
     "cn_card": lambda v: luhn.is_valid(v) and 16 <= len(v) <= 19,
     "western_card": lambda v: luhn.is_valid(bare(v)) and 14 <= len(bare(v)) <= 16,
+    "cn_account": lambda v: 12 <= len(v) <= 19 and v.isdecimal() and not luhn.is_valid(v),
     "iban": lambda v: iban.is_valid(v, check_country=False),
     "bitcoin": lambda v: bitcoin.is_valid(v),
     "imei": lambda v: imei.is_valid(v),

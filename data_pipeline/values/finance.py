@@ -62,7 +62,9 @@ def cn_account(draw: Draw) -> str:
     """A mainland bank's account number: twelve to nineteen digits that are no card number."""
     head = pick(draw.rng, ("1001", "0200", "3301", "4405", "1109", "8110", "7300", "3100"))
     length = number(draw.rng, 12, 19) - len(head)
-    return head + "".join(digits(draw.rng, 1) for _ in range(length))
+    value = head + "".join(digits(draw.rng, 1) for _ in range(length))
+    # One in ten passes the checksum of cards by chance, and would be a card to any reader.
+    return f"{value[:-1]}{(int(value[-1]) + 1) % 10}" if luhn.is_valid(value) else value
 
 
 @provides("account", "iban", ACCOUNT, uk=1, eu=6, us=0, any=0)

@@ -17,6 +17,7 @@ COMMANDS = {
     "data pairs": ("training.mistakes", "pair a model's own mistakes with the right answers, for dpo"),
     "data inspect": ("data_pipeline.highlight", "show labelled documents with their spans marked"),
     "base": ("training.pretrain", "make the embedded base model from nothing"),
+    "bench train": ("training.bench", "compare training with a bare loop and a plain TRL script"),
     "train": ("training.sft", "fine-tune a model on the examples"),
     "merge": ("training.merge", "merge an adapter into its base"),
     "eval": ("evaluation.run", "measure what serving does, and write the report"),

@@ -67,3 +67,14 @@ def test_a_clock_without_a_bound_changes_nothing():
     clock.start(before_s=1e9)
     assert clock.progress == 0
     assert not clock.is_over
+
+
+def test_processes_that_agree_on_a_time_end_together():
+    own = Clock(max_minutes=1.0)
+    own.start(10.0)
+    own.agree(59.0)
+    assert own.progress == 59.0 / 60
+    assert not own.is_over
+    own.agree(60.0)
+    assert own.is_over
+    assert own.seconds < 20  # what it reports stays its own

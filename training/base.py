@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ from pii.model_folder import find
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+MODELSCOPE = "modelscope:"
+"""Before a model's id: it comes from https://modelscope.cn, by its own client."""
 
 _WANTED = ("*.json", "*.safetensors", "merges.txt", "*.jinja", "*.model")
 
@@ -44,6 +48,7 @@ def resolve(name: str, revision: str | None = None, *, config_only: bool = False
     ``models/mini``, which comes with the program, is found from any working directory.
 
     ``HF_ENDPOINT`` names a mirror, ``HF_HUB_OFFLINE=1`` forbids the network; both are the hub client's own.
+    `MODELSCOPE` before the id takes it from there.
     With `config_only` nothing but the few bytes of ``config.json`` is fetched.
 
     Raises ModelFolderError: nothing is there; the message names the three ways to get one.
@@ -55,21 +60,45 @@ def resolve(name: str, revision: str | None = None, *, config_only: bool = False
         return Base(name, "", folder)
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise ModelFolderError(f"{name}: no such folder, and not the form of a hub id (owner/model)")
+    wanted = ["config.json"] if config_only else list(_WANTED)
+    if name.startswith(MODELSCOPE):
+        return Base(name, revision or "", _from_modelscope(name, revision, wanted))
     import httpx
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    wanted = ["config.json"] if config_only else list(_WANTED)
     try:
         found = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, OSError, httpx.HTTPError) as error:
-        raise ModelFolderError(
-            f"{name}: not a local folder, and the hub did not give it ({type(error).__name__}). Three ways:"
-            " set base to a local model folder; let this machine reach the hub or a mirror (HF_ENDPOINT);"
-            " or fill the hub's cache elsewhere and set HF_HOME and HF_HUB_OFFLINE=1"
-        ) from None
+        raise _unreachable(name, error) from None
     # A snapshot's folder is named by its commit.
     return Base(name, found.name, found)
+
+
+def _from_modelscope(name: str, revision: str | None, wanted: list[str]) -> Path:
+    """Download from ModelScope, whose client keeps a cache of its own (``MODELSCOPE_CACHE``)."""
+    try:
+        from modelscope import snapshot_download
+    except ModuleNotFoundError:
+        raise ModelFolderError(f"{name}: ModelScope's client is missing: pip install modelscope") from None
+    chosen = {} if revision is None else {"revision": revision}
+    offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
+    try:
+        found = snapshot_download(
+            name.removeprefix(MODELSCOPE), allow_patterns=wanted, local_files_only=offline, **chosen
+        )
+    except Exception as error:  # the client has errors of its own, of requests and of the system
+        raise _unreachable(name, error) from None
+    return Path(found)
+
+
+def _unreachable(name: str, error: Exception) -> ModelFolderError:
+    return ModelFolderError(
+        f"{name}: not a local folder, and the hub did not give it ({type(error).__name__}). Three ways:"
+        " set base to a local model folder; let this machine reach the hub or a mirror (HF_ENDPOINT, or"
+        f" base {MODELSCOPE}owner/model); or fill the hub's cache elsewhere and set HF_HOME and"
+        " HF_HUB_OFFLINE=1"
+    )
 
 
 def load_model(base: Base, dtype: torch.dtype, *, four_bit: bool = False) -> PreTrainedModel:

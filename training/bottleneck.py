@@ -9,6 +9,7 @@ al. 2019 (https://arxiv.org/abs/1902.00751). PEFT has no such type. A nonlinear 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,10 @@ def attach(model: Any, recipe: AdapterRecipe) -> Any:
     return model
 
 
-def save(model: Any, folder: Path, recipe: AdapterRecipe) -> None:
-    """Write the adapters' weights and sizes."""
+def save(state: Mapping[str, torch.Tensor], folder: Path, recipe: AdapterRecipe) -> None:
+    """Write the adapters' part of a model's state, and their sizes."""
     weights = {
-        name: value.detach().cpu().contiguous()
-        for name, value in model.state_dict().items()
-        if ".bottleneck." in name
+        name: value.detach().cpu().contiguous() for name, value in state.items() if ".bottleneck." in name
     }
     save_file(weights, str(folder / _WEIGHTS))
     (folder / _CONFIG).write_text(json.dumps({"peft_type": _KIND, **recipe.model_dump()}), encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from pii.model_folder import ModelManifest
+from training.base import MODELSCOPE
 
 
 def render(manifest: ModelManifest) -> str:
@@ -43,7 +44,7 @@ def _front_matter(manifest: ModelManifest) -> str:
         "tags": ["pii", "named-entity-recognition", "privacy"],
     }
     if manifest.base_model and "/" in manifest.base_model:
-        facts["base_model"] = manifest.base_model
+        facts["base_model"] = manifest.base_model.removeprefix(MODELSCOPE)
     return f"---\n{yaml.safe_dump(facts, sort_keys=False)}---"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from dataclasses import dataclass
 
 from configs.errors import ConfigError
@@ -42,6 +43,9 @@ def choose(precision: Precision) -> Device:
     # shapes: gigabytes over a run. 128 took the same time in a measurement; read at the first product.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     cuda = torch.cuda.is_available()
+    if not cuda:
+        # DeepSpeed, where it is installed, would say on standard output that it found no GPU.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     name = torch.cuda.get_device_name() if cuda else f"cpu ({torch.get_num_threads()} threads)"
     kind = "cuda" if cuda else "cpu"
     if precision == "fp16" and not cuda:
@@ -90,3 +94,23 @@ def peak_memory_gb() -> dict[str, float]:
     if torch.cuda.is_available():
         peak["gpu"] = torch.cuda.max_memory_allocated() / 1e9
     return {name: round(value, 2) for name, value in peak.items()}
+
+
+def matrix_rate(where: Device) -> float:
+    """Operations per second of a large product in the number format of the run, measured now."""
+    import torch
+
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision, torch.float32)
+    size, repeats = 8192 if where.kind == "cuda" else 512, 10
+    left, right = (torch.randn(size, size, device=where.kind).to(dtype) for _ in range(2))
+
+    def now() -> float:
+        if where.kind == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    left @ right
+    started = now()
+    for _ in range(repeats):
+        left @ right
+    return repeats * 2 * size**3 / (now() - started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,13 @@ def _freeze(model: Any, num_layers: int) -> Any:
     return model
 
 
-def save_adapter(model: Any, folder: Path, recipe: TrainRecipe, initial: Path | None = None) -> None:
+def save_adapter(
+    model: Any,
+    folder: Path,
+    recipe: TrainRecipe,
+    initial: Path | None = None,
+    weights: Mapping[str, Any] | None = None,
+) -> None:
     """Write the adapter's weights and configuration into a folder.
 
     Args:
@@ -136,16 +143,17 @@ def save_adapter(model: Any, folder: Path, recipe: TrainRecipe, initial: Path | 
         folder: an empty folder.
         recipe: the recipe it was trained by.
         initial: ``pissa`` alone: the adapter as it was before training (see `keep_initial`).
+        weights: those of the model, where it holds a part of them alone; None: the model's own.
     """
     if recipe.method == "adapter":
         from training import bottleneck
 
-        bottleneck.save(model, folder, recipe.adapter)
+        bottleneck.save(model.state_dict() if weights is None else weights, folder, recipe.adapter)
     elif recipe.method == "pissa":
         # PiSSA takes its start out of the base; PEFT writes the difference as a LoRA of the whole base.
         model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(initial))
     else:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
 
 
 def keep_initial(model: Any, folder: Path) -> None:

@@ -6,7 +6,6 @@ estimated from characters; memory and time are rough, and the run's manifest tel
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -162,18 +161,4 @@ def _memory(recipe: TrainRecipe, config: Any, trainable: int, total: int, where:
 
 def _rate(where: device.Device) -> float:
     """Operations per second that training reaches: a third of what a large product reaches here."""
-    import torch
-
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(where.precision, torch.float32)
-    size = 8192 if where.kind == "cuda" else 512
-    left, right = (torch.randn(size, size, device=where.kind).to(dtype) for _ in range(2))
-    repeats = 10
-    left @ right
-    if where.kind == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    for _ in range(repeats):
-        left @ right
-    if where.kind == "cuda":
-        torch.cuda.synchronize()
-    return repeats * 2 * size**3 / (time.perf_counter() - started) / 3
+    return device.matrix_rate(where) / 3

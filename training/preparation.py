@@ -39,6 +39,8 @@ class Job:
         left_out: examples that do not fit.
         types: entity types that were labelled in the training rows.
         chat_sources: sources of general chat among the training rows.
+        num_parameters: of the model, adapters included.
+        weights: after training, where the model holds a part of its weights alone: all of them.
     """
 
     recipe: TrainRecipe
@@ -52,6 +54,8 @@ class Job:
     left_out: Sequence[LeftOut]
     types: tuple[str, ...]
     chat_sources: frozenset[str]
+    num_parameters: int
+    weights: dict[str, Any] | None = None
 
 
 def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: device.Device) -> Job:
@@ -74,11 +78,12 @@ def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: dev
         raise DataError(
             f"{recipe.data}: no example fits into {recipe.context_tokens} tokens; raise context_tokens"
         )
+    model = _model(recipe, base, tokenizer, where)
     return Job(
         recipe=recipe,
         where=where,
         tokenizer=tokenizer,
-        model=_model(recipe, base, tokenizer, where),
+        model=model,
         rows=[row for row in rows if row.id not in too_long],
         train=examples,
         validation=validation,
@@ -86,6 +91,7 @@ def prepare(recipe: TrainRecipe, data: DataFolder, base: Base | None, where: dev
         left_out=[*left_out, *left_out_there],
         types=entity_types(rows),
         chat_sources=frozenset(row.source for row in rows if row.spans is None),
+        num_parameters=model.num_parameters(),
     )
 
 

@@ -239,7 +239,7 @@ class TrainRecipe(StrictConfig):
     output: Path
     """The run folder: ``checkpoints/``, ``adapter/``, ``model/``, ``manifest.json``."""
     base: str | BareBase
-    """A local model folder or a hub id; or ``architecture`` to begin from nothing."""
+    """A model folder, a hub id, ``modelscope:`` and an id; or ``architecture`` to begin from nothing."""
     revision: str | None = None
     """Commit, tag or branch of a hub id; null: its main branch, whose commit is recorded."""
     method: Method = "full"

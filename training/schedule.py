@@ -41,6 +41,7 @@ class Clock:
         self._limit_s = max_minutes * 60 if max_minutes is not None else math.inf
         self._before_s = 0.0
         self._started: float | None = None
+        self._agreed_s: float | None = None
 
     def start(self, before_s: float = 0.0) -> None:
         """Begin to count, after `before_s` seconds of an earlier part of the run."""
@@ -51,12 +52,23 @@ class Clock:
         """Seconds of training so far."""
         return self._before_s + (time.monotonic() - self._started if self._started is not None else 0.0)
 
+    def agree(self, seconds: float) -> None:
+        """Take these seconds for the rate and for the end, until told others.
+
+        Several processes have to decide alike, and their own clocks differ.
+        """
+        self._agreed_s = seconds
+
+    @property
+    def _decisive_s(self) -> float:
+        return self.seconds if self._agreed_s is None else self._agreed_s
+
     @property
     def progress(self) -> float:
         """Share of the minutes that is used up; 0 without a bound."""
-        return min(1.0, self.seconds / self._limit_s)
+        return min(1.0, self._decisive_s / self._limit_s)
 
     @property
     def is_over(self) -> bool:
         """Whether the bound is reached."""
-        return self.seconds >= self._limit_s
+        return self._decisive_s >= self._limit_s

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from configs.command import config_of, parser, run
 from configs.stage import Stage, read_manifest, versions
 from pii import codec
 from pii.model_folder import ModelManifest
-from training import checkpoints, device, objectives
+from training import checkpoints, device, objectives, processes
 from training.base import Base, resolve
 from training.curves import draw
 from training.examples import DataFolder, LeftOut, count_by_source
@@ -64,22 +65,26 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
 
     Raises UserError: data, base or output folder cannot be used.
     """
+    processes.join(recipe)
     data = DataFolder(recipe.data)
-    base = None if isinstance(recipe.base, BareBase) else resolve(recipe.base, recipe.revision)
-    inputs = {"data": data.identity, **data.hashes, "base": base.fingerprint() if base else ""}
-    inputs |= objectives.inputs(recipe)
-    stage = Stage("train", recipe.output, recipe, inputs)
-    if stage.is_current():
+    base = None
+    if isinstance(recipe.base, str):
+        base = processes.on_main(partial(resolve, recipe.base, recipe.revision))
+    stage = Stage("train", recipe.output, recipe, processes.on_main(partial(_inputs, recipe, data, base)))
+    if processes.on_main(stage.is_current):
         logger.info("%s: nothing to do, the run is finished", recipe.output)
         return read_manifest(recipe.output)
-    stage.begin()
+    processes.on_main(stage.begin)
     where = device.choose(recipe.precision)
     logger.info("computing on %s", where)
 
     with mendable(recipe):
         job = prepare(recipe, data, base, where)
+        folder = recipe.output / "checkpoints"
+        facts = _fit(job, processes.on_main(partial(checkpoints.prepare, folder, stage.identity)))
+        if not processes.is_main():
+            return {}
         _write_left_out(recipe.output / "left_out.jsonl", job.left_out)
-        facts = _fit(job, checkpoints.prepare(recipe.output / "checkpoints", stage.identity))
         _write_model(job, base, _manifest(job, data, base, facts))
     return stage.finish(
         _files(recipe.output, ("model", "adapter", "left_out.jsonl", "history.jsonl", "curves.svg")),
@@ -87,8 +92,14 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
     )
 
 
+def _inputs(recipe: TrainRecipe, data: DataFolder, base: Base | None) -> dict[str, str]:
+    """Name and hash of what is read."""
+    inputs = {"data": data.identity, **data.hashes, "base": base.fingerprint() if base else ""}
+    return inputs | objectives.inputs(recipe)
+
+
 def _fit(job: Job, checkpoint: Path | None) -> dict[str, Any]:
-    """Train, and return the measured facts of the run."""
+    """Train, and return the measured facts of the run; the job's model is the trained one then."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.recipe.output / "tensorboard")
     clock = Clock(job.recipe.length.max_minutes)
     trainer = objectives.trainer_of(job, clock, from_start=checkpoint is None)
@@ -97,17 +108,17 @@ def _fit(job: Job, checkpoint: Path | None) -> dict[str, Any]:
     logger.info("%d examples, %d of %d parameters are trained", len(job.train), trainable, total)
     if checkpoint is not None:
         logger.info("going on from step %d", checkpoints.num_steps(checkpoint))
-    if job.recipe.method == "pissa" and checkpoint is None:
+    if job.recipe.method == "pissa" and checkpoint is None and processes.is_main():
         keep_initial(job.model, job.recipe.output / "checkpoints" / INITIAL)
     trainer.go_on_from(checkpoint)
     # The last entry is the summary of the run. With keep_best, the model is not the one measured before it.
     if job.recipe.watch.keep_best or "eval_loss" not in trainer.state.log_history[-2]:
         trainer.evaluate()
+    if processes.is_sharded(trainer.strategy):
+        job.weights = processes.whole_weights(trainer)
     history = trainer.state.log_history
-    with writing(job.recipe.output / "history.jsonl") as file:
-        file.writelines(json.dumps(entry) + "\n" for entry in history)
-    with writing(job.recipe.output / "curves.svg") as file:
-        file.write(draw(history))
+    if processes.is_main():
+        _write_history(job.recipe.output, history)
     losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
     return {
         "steps": trainer.state.global_step,
@@ -121,7 +132,16 @@ def _fit(job: Job, checkpoint: Path | None) -> dict[str, Any]:
         "trainable_parameters": trainable,
         "peak_memory_gb": device.peak_memory_gb(),
         "device": str(job.where),
+        "processes": device.num_processes(),
+        "strategy": trainer.strategy,
     }
+
+
+def _write_history(output: Path, history: Sequence[dict[str, float]]) -> None:
+    with writing(output / "history.jsonl") as file:
+        file.writelines(json.dumps(entry) + "\n" for entry in history)
+    with writing(output / "curves.svg") as file:
+        file.write(draw(history))
 
 
 def _manifest(job: Job, data: DataFolder, base: Base | None, facts: dict[str, Any]) -> ModelManifest:
@@ -145,7 +165,7 @@ def _manifest(job: Job, data: DataFolder, base: Base | None, facts: dict[str, An
         hyperparameters={**architecture, **{k: v for k, v in left.items() if k not in unused}},
         data_identity=data.identity,
         data_sources=data.sources,
-        num_parameters=job.model.num_parameters(),
+        num_parameters=job.num_parameters,
         training=facts,
         versions=versions("torch", "transformers", "trl", "peft", "accelerate", "tokenizers"),
     )
@@ -157,13 +177,16 @@ def _write_model(job: Job, base: Base | None, manifest: ModelManifest) -> None:
     if job.recipe.method != "full":
         assert base is not None
         with writing_folder(output / "adapter") as half:
-            save_adapter(model, half, job.recipe, output / "checkpoints" / INITIAL)
+            save_adapter(model, half, job.recipe, output / "checkpoints" / INITIAL, job.weights)
             write_record(half, base, manifest)
         if job.recipe.method not in MERGEABLE:
             logger.info("wrote %s; %s cannot be merged", output / "adapter", job.recipe.method)
             return
         # Not the trained copy: its frozen weights may be rounded or quantised.
         model = merged_model(base, output / "adapter")
+    elif job.weights is not None:
+        model = type(model)(model.config)
+        model.load_state_dict(job.weights)
     if base is not None:
         model = model.to(stored_dtype(base))
     write_model_folder(output / "model", model, job.tokenizer, manifest)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from transformers import TrainerState
@@ -46,6 +46,10 @@ class Tally:
         real, padded = self._tokens.tolist()
         elapsed = max(seconds - self._since_s, 1e-9)
         return {"tokens_per_s": real / elapsed, "padding": 1 - real / max(padded, 1)}
+
+    def gather(self, add_up: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Count what the other processes counted too, since their last reset."""
+        self._sums, self._counts, self._tokens = map(add_up, (self._sums, self._counts, self._tokens))
 
     def leave_out(self, seconds: float) -> None:
         """Seconds that were not spent on training count for no speed."""

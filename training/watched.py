@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.trainer_callback import PrinterCallback
 
-from training import checkpoints, device, entity_f1
+from training import checkpoints, device, entity_f1, processes
 from training.batches import Collator, EpochLoader, cut
 from training.examples import num_tokens
 from training.guardian import Guardian
@@ -71,6 +71,7 @@ def common_arguments(
         "report_to": list(watch.report_to),
         "disable_tqdm": True,
         "use_cpu": not torch.cuda.is_available(),
+        "ddp_find_unused_parameters": False,
         "seed": recipe.seed,
         "data_seed": recipe.seed,
         "dataloader_pin_memory": torch.cuda.is_available(),
@@ -106,6 +107,8 @@ class WatchedTrainer(Trainer):
         self._rows = job.answered
         self._step_names: list[tuple[str, str]] = []
         self._step_loss: Any = 0.0
+        self.strategy = processes.ALONE
+        """How the processes share the model, once training has begun."""
         patience = job.recipe.watch.patience
         super().__init__(
             model=job.model,
@@ -113,7 +116,11 @@ class WatchedTrainer(Trainer):
             train_dataset=Dataset.from_list(list(train)),
             eval_dataset=Dataset.from_list(list(job.validation)),
             processing_class=job.tokenizer,
-            callbacks=[_EndAtTheBound(clock), *([EarlyStoppingCallback(patience)] if patience else [])],
+            callbacks=[
+                _EndAtTheBound(clock),
+                _SayHow(self),
+                *([EarlyStoppingCallback(patience)] if patience else []),
+            ],
             **options,
         )
         self.remove_callback(PrinterCallback)
@@ -148,7 +155,10 @@ class WatchedTrainer(Trainer):
     def _clip_grad_norm(self, model: Any) -> Any:
         """Clip, and let the guardian judge the step before the optimizer takes it."""
         norm = super()._clip_grad_norm(model)
-        loss = float(self.accelerator.reduce(self._step_loss, "mean"))
+        loss = float(self._step_loss)
+        if self.accelerator.num_processes > 1:
+            loss, seconds = self._mean_of_all(loss, self.clock.seconds)
+            self.clock.agree(seconds)
         # Zero, or not a number where the loss is not.
         loss = loss if self.loss_is_steady else loss * 0.0
         names, self._step_names, self._step_loss = self._step_names, [], 0.0
@@ -158,6 +168,12 @@ class WatchedTrainer(Trainer):
         if judged and not self.guardian.judge(self.state.global_step, loss, float(norm), names):
             model.zero_grad(set_to_none=True)
         return norm
+
+    def _mean_of_all(self, *values: float) -> list[float]:
+        """The means over the processes."""
+        own = torch.tensor(values, dtype=torch.float64, device=self.args.device)
+        mean: list[float] = self.accelerator.reduce(own, "mean").tolist()
+        return mean
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -192,6 +208,8 @@ class WatchedTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """One line of progress, the history and the loggers that the recipe names."""
         if "loss" in logs:
+            if self.accelerator.num_processes > 1:
+                self._tally.gather(self.accelerator.reduce)
             logs |= {k: v for k, v in self._tally.losses("loss").items() if k != "loss"}
             logs |= self._tally.speed(self.clock.seconds)
             logs |= {f"memory_{k}_gb": v for k, v in device.peak_memory_gb().items()}
@@ -226,6 +244,18 @@ class WatchedTrainer(Trainer):
         self.guardian.rate_factor = facts["rate_factor"]
         self.clock.start(facts["seconds"])
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+class _SayHow(TrainerCallback):
+    """Looks, before the first step, at what is really running."""
+
+    def __init__(self, trainer: WatchedTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the strategy; raises ConfigError where another one was asked for."""
+        self._trainer.strategy = processes.check(self._trainer.model_wrapped)
+        logger.info("%d processes: %s", self._trainer.accelerator.num_processes, self._trainer.strategy)
 
 
 class _EndAtTheBound(TrainerCallback):

@@ -20,6 +20,7 @@ from data_pipeline.build import build
 from data_pipeline.recipe import DataConfig
 from data_pipeline.rendering import conversation, is_provable
 from data_pipeline.shards import read_split
+from pii.codec import AnswerStyle
 from pii.spans import Document
 
 PROFILED = 2000
@@ -43,7 +44,7 @@ def measure(config: DataConfig, examples: int) -> str:
         seconds, spent = time.monotonic() - started, _processor_seconds() - spent
         own, workers = (resource.getrusage(who).ru_maxrss // 1024 for who in _WHO)
         rows = manifest["splits"]["train"]["rows"]
-        found = prove(sized.folder, rows)
+        found = prove(sized.folder, rows, config.answer_style)
     return (
         f"{examples} examples: {seconds:.1f} s, {spent:.1f} processor seconds, {rows / seconds:.0f} training "
         f"rows/s, peak memory {own} MiB and {workers} MiB in a worker\n    {found}"
@@ -55,12 +56,13 @@ def _processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, _WHO))
 
 
-def prove(folder: Path, rows: int) -> str:
+def prove(folder: Path, rows: int, style: AnswerStyle = "value") -> str:
     """Read the training split back: is every answer what its labels say, and how varied is the text?
 
     Args:
         folder: the data set.
         rows: how many it is said to hold; of more than `PROVEN` the answers of an even part are looked at.
+        style: of the answers.
     """
     step = -(-rows // PROVEN)
     num_rows = num_tried = num_proven = num_labelled = num_empty = 0
@@ -76,7 +78,7 @@ def prove(folder: Path, rows: int) -> str:
         if num_labelled % step == 0:
             document = Document.from_row(row)
             num_tried += 1
-            num_proven += is_provable(document) and conversation(document) == row["messages"]
+            num_proven += is_provable(document, style) and conversation(document, style) == row["messages"]
     assert num_rows == rows, "the split does not hold what the manifest says"
     return (
         f"{num_rows} rows read back: {num_proven} of {num_tried} answers parsed and grounded to their very "

@@ -92,8 +92,8 @@ def windows(document: Document, config: DataConfig) -> tuple[list[Example], list
     """The provable windows of a document as examples, and a reason for every other one."""
     examples, refused = [], []
     for piece in rendering.cut(document, config.window_chars, config.window_margin):
-        if rendering.is_provable(piece):
-            line = json.dumps(rendering.example_row(piece), ensure_ascii=False)
+        if rendering.is_provable(piece, config.answer_style):
+            line = json.dumps(rendering.example_row(piece, config.answer_style), ensure_ascii=False)
             examples.append(Example(line, facts_of(piece)))
         else:
             refused.append("ambiguous")

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
 from data_pipeline.synthesis_recipe import SynthesisConfig
+from pii import codec
 
 Share = Annotated[float, Field(ge=0, le=1)]
 LicenceClass = Literal["permissive", "restricted"]
@@ -146,6 +147,8 @@ class DataConfig(StrictConfig):
     """Documents of the test split; kept whole."""
     foreign: Annotated[int, Field(ge=0)]
     """Documents of the foreign split: template families and carriers that training never sees."""
+    answer_style: codec.AnswerStyle = "value"
+    """What the model learns to write (`pii.codec.AnswerStyle`); it travels with the model."""
     window_chars: Annotated[int, Field(ge=16)] = 512
     """Most code points of an example; training, evaluation and serving share it."""
     window_margin: Annotated[int, Field(ge=0)] = 64

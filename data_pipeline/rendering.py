@@ -90,22 +90,22 @@ def cut(document: Document, max_chars: int, margin: int) -> list[Document]:
     ]
 
 
-def is_provable(document: Document) -> bool:
+def is_provable(document: Document, style: codec.AnswerStyle = "value") -> bool:
     """Whether the answer format can say what the labels say: render, parse and ground give them back."""
-    answer = codec.parse(codec.render(document.text, document.spans))
+    answer = codec.parse(codec.render(document.text, document.spans, style), style)
     grounding = ground(document.text, answer.mentions)
     return not answer.problem and not grounding.unplaced and grounding.spans == document.spans
 
 
-def conversation(document: Document) -> list[codec.Message]:
+def conversation(document: Document, style: codec.AnswerStyle = "value") -> list[codec.Message]:
     """System, user and assistant turn of an example."""
     answer: codec.Message = {
         "role": "assistant",
-        "content": codec.render(document.text, document.spans),
+        "content": codec.render(document.text, document.spans, style),
     }
     return [*codec.prompt(document.text, document.types), answer]
 
 
-def example_row(document: Document) -> dict[str, Any]:
+def example_row(document: Document, style: codec.AnswerStyle = "value") -> dict[str, Any]:
     """The JSON object of an example's line in ``train.jsonl`` and ``validation.jsonl``."""
-    return {**document.as_row(), "messages": conversation(document)}
+    return {**document.as_row(), "messages": conversation(document, style)}

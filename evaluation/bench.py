@@ -69,6 +69,7 @@ class Bench:
         seconds = time.perf_counter() - began
         through = self._traffic().since(before)
         return {
+            "load": f"{length}x{concurrency}",
             "way": way,
             "length": length,
             "concurrency": concurrency,

@@ -178,6 +178,7 @@ def answer_facts(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "num_ungrounded": sum(p.num_ungrounded for p in predictions),
         "num_out_of_order": sum(a.num_out_of_order for a in used),
         "num_loops": sum(a.is_loop for a in every),
+        "num_wrong_offsets": sum(a.num_wrong_offsets for a in used),
         "num_truncated_places": sum(len(p.truncated) for p in predictions),
         "num_truncated_chars": sum(end - start for p in predictions for start, end in p.truncated),
     }

@@ -52,12 +52,11 @@ def _roofs(config: EvalConfig, engine: WatchedEngine, rows: Sequence[Mapping[str
             "copy_bytes_per_second": round(machine.bytes_per_second),
             "flops_per_second": round(machine.flops_per_second),
         },
-        "loads": [
-            {"length": row["length"], "concurrency": row["concurrency"]}
-            | roofline.share(weights, machine, rows=decoding[0], tokens_per_second=decoding[1])
+        "loads": {
+            row["load"]: roofline.share(weights, machine, rows=decoding[0], tokens_per_second=decoding[1])
             for row in rows
             if (decoding := row.get("decoding"))
-        ],
+        },
     }
 
 
@@ -88,9 +87,18 @@ def measure_all(
         "engine": description,
         "load_seconds": round(load_seconds, 2),
         "peak_memory_bytes": memory.peak,
-        "loads": [{name: value for name, value in row.items() if name != "decoding"} for row in rows],
+        "loads": _by_load(rows),
         "roofline": roofs,
     }
+
+
+def _by_load(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Load, such as ``500x8``, → way → figures."""
+    loads: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        figures = {name: value for name, value in row.items() if name not in ("load", "way", "decoding")}
+        loads.setdefault(row["load"], {})[row["way"]] = figures
+    return loads
 
 
 def evaluate(
@@ -121,6 +129,12 @@ def evaluate(
     return report
 
 
+def _told(load: str) -> str:
+    """``500x8`` for a reader."""
+    length, callers = load.split("x")
+    return f"{int(length):,} chars × {callers}"
+
+
 def _milliseconds(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}"
 
@@ -129,7 +143,7 @@ def page(report: Mapping[str, Any]) -> list[str]:
     """Loads and roofline as Markdown tables."""
     loads = [
         [
-            f"{row['length']:,} chars × {row['concurrency']}, {row['way']}",
+            f"{_told(load)}, {way}",
             row["num_requests"],
             *(_milliseconds(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")),
             f"{row['documents_per_second']:,.2f}",
@@ -137,7 +151,8 @@ def page(report: Mapping[str, Any]) -> list[str]:
             f"{row['tokens_per_second']:,.0f}",
             f"{row['prompt_tokens_per_second']:,.0f}",
         ]
-        for row in report["loads"]
+        for load, ways in report["loads"].items()
+        for way, row in ways.items()
     ]
     head = ["length × callers, way", "requests", "p50 ms", "p95 ms", "p99 ms", "docs/s", "chars/s"]
     lines = [
@@ -153,7 +168,7 @@ def _roof_lines(roofs: Mapping[str, Any]) -> list[str]:
     weights, machine = roofs["weights"], roofs["machine"]
     rows = [
         [
-            f"{load['length']:,} chars × {load['concurrency']}",
+            _told(name),
             load["rows"],
             f"{load['tokens_per_second']:,.0f}",
             f"{load['memory_limit']:,.0f}",
@@ -161,7 +176,7 @@ def _roof_lines(roofs: Mapping[str, Any]) -> list[str]:
             load["bound_by"],
             markdown.percent(load["share"]),
         ]
-        for load in roofs["loads"]
+        for name, load in roofs["loads"].items()
     ]
     head = ["length × callers", "rows together", "tokens/s decoding", "memory limit", "compute limit"]
     return [
@@ -178,10 +193,10 @@ def _roof_lines(roofs: Mapping[str, Any]) -> list[str]:
 
 def plot(report: Mapping[str, Any]) -> str:
     """Documents a second of each way, by length and number of callers, as one SVG."""
-    rows: dict[str, dict[str, charts.Mark]] = {}
-    for load in report["loads"]:
-        name = f"{load['length']:,} chars × {load['concurrency']}"
-        rows.setdefault(name, {})[load["way"]] = charts.Mark(load["documents_per_second"])
+    rows = {
+        _told(load): {way: charts.Mark(figures["documents_per_second"]) for way, figures in ways.items()}
+        for load, ways in report["loads"].items()
+    }
     return charts.marks("Documents a second", rows)
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": ("training.sft", "fine-tune a model on the examples"),
     "merge": ("training.merge", "merge an adapter into its base"),
     "eval": ("evaluation.run", "measure what serving does, and write the report"),
+    "study": ("evaluation.study", "answer one question by running the stages once for each variant"),
     "calibrate": ("evaluation.calibrate", "learn scores and operating points from validation documents"),
     "serve": ("serving.server", "answer POST /extract and /redact over HTTP"),
     "keys": ("serving.key_command", "make, list and withdraw the API keys of a service"),

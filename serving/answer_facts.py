@@ -27,6 +27,7 @@ class AnswerFacts:
         num_values: values that could be read.
         num_out_of_order: values that would have to move for all to stand in order of appearance.
         is_loop: the budget ended it while it wrote the same piece again and again.
+        num_wrong_offsets: placed values that the answer claims to stand elsewhere; 0 where it claims nothing.
     """
 
     valid_json: bool
@@ -38,6 +39,7 @@ class AnswerFacts:
     num_values: int = 0
     num_out_of_order: int = 0
     is_loop: bool = False
+    num_wrong_offsets: int = 0
 
 
 def facts_of(
@@ -48,6 +50,7 @@ def facts_of(
     num_tokens: int,
     num_prompt_tokens: int,
     is_cut: bool,
+    num_wrong_offsets: int = 0,
 ) -> AnswerFacts:
     """The facts of an answer.
 
@@ -59,6 +62,7 @@ def facts_of(
         num_tokens: tokens written.
         num_prompt_tokens: tokens of the prompt.
         is_cut: whether the budget ended it.
+        num_wrong_offsets: see `AnswerFacts`.
     """
     return AnswerFacts(
         valid_json=answer.valid_json,
@@ -69,6 +73,7 @@ def facts_of(
         num_values=len(answer.mentions),
         num_out_of_order=len(order) - _longest_rise(order),
         is_loop=is_cut and ends_in_a_loop(written),
+        num_wrong_offsets=num_wrong_offsets,
     )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pii import codec, windows
-from pii.grounding import ground
+from pii.codec import Mention
+from pii.grounding import Grounding, ground
 from pii.model_folder import ModelManifest
 from pii.spans import Span
 from pii.windows import Window
@@ -185,7 +186,7 @@ class ModelDetector:
             began = time.perf_counter()
             generation = await self._engine.generate(prompt_ids, grammar, budget)
             engine_s = time.perf_counter() - began
-        answer = codec.parse(generation.text)
+        answer = codec.parse(generation.text, style)
         known = evidence.read(generation, self._lengths(generation.token_ids), len(answer.mentions))
         asked = [index for index, mention in enumerate(answer.mentions) if mention.type in types]
         grounding = ground(piece, [answer.mentions[index] for index in asked])
@@ -196,6 +197,7 @@ class ModelDetector:
             num_tokens=len(generation.token_ids),
             num_prompt_tokens=len(prompt_ids),
             is_cut=generation.finish == "length",
+            num_wrong_offsets=_wrong_offsets(answer.mentions, asked, grounding),
         )
         return _Part(
             window,
@@ -212,6 +214,15 @@ class ModelDetector:
                 () if generation.grammar_s is None else (generation.grammar_s,),
             ),
         )
+
+
+def _wrong_offsets(mentions: Sequence[Mention], asked: Sequence[int], grounding: Grounding) -> int:
+    """How many placed values the model claims to stand elsewhere than they do."""
+    claims = (mentions[asked[index]] for index in grounding.mentions)
+    return sum(
+        said.start is not None and (said.start, said.end) != (span.start, span.end)
+        for said, span in zip(claims, grounding.spans, strict=True)
+    )
 
 
 def _evidence_by_start(parts: Iterable[_Part]) -> dict[tuple[int, str], TokenEvidence | None]:

@@ -95,6 +95,24 @@ def manifest(untrained_model: Path) -> ModelManifest:
     return read_manifest(untrained_model)
 
 
+def test_answers_in_groups_and_offsets_that_are_wrong(manifest: ModelManifest) -> None:
+    text = "王五问李四，李四答王五"
+    grouped = '{"PERSON_NAME":["王五","李四","李四","王五"]}'
+    reading = asyncio.run(
+        detector(ScriptedEngine(lambda _: grouped), manifest, answer_style="grouped").read(
+            text, ["PERSON_NAME"]
+        )
+    )
+    assert [span.value(text) for span in reading.spans] == ["王五", "李四", "李四", "王五"]
+    assert reading.answers[0].valid_schema
+    claims = [("王五", 0, 2), ("李四", 3, 6), ("李四", 6, 8)]
+    said = [{"type": "PERSON_NAME", "value": value, "start": s, "end": e} for value, s, e in claims]
+    engine = ScriptedEngine(lambda _: json.dumps({"entities": said}, separators=(",", ":")))
+    reading = asyncio.run(detector(engine, manifest, answer_style="with_offsets").read(text, ["PERSON_NAME"]))
+    assert len(reading.spans) == 3
+    assert reading.answers[0].num_wrong_offsets == 1
+
+
 # --- whatever the model writes ----------------------------------------------------------------------
 
 

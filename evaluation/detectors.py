@@ -70,6 +70,7 @@ _FACTS = (
     ("values that stand nowhere in the text", "num_ungrounded"),
     ("values out of order", "num_out_of_order"),
     ("answers that end in a loop", "num_loops"),
+    ("values that the answer claims to stand elsewhere", "num_wrong_offsets"),
     ("characters without a complete answer", "num_truncated_chars"),
 )
 

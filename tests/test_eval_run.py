@@ -150,7 +150,7 @@ def test_answers_truncation_and_grounding_are_counted(config):
     assert answers == {
         "num_answers": 4, "num_asked_again": 4, "valid_json": 1.0, "valid_schema": 1.0, "problems": {},
         "num_tokens": 128, "prompt_tokens_per_request": 42.0, "answer_tokens_per_request": 16.0,
-        "num_values": 12, "num_ungrounded": 4, "num_out_of_order": 4, "num_loops": 4,
+        "num_values": 12, "num_ungrounded": 4, "num_out_of_order": 4, "num_loops": 4, "num_wrong_offsets": 0,
         "num_truncated_places": 1, "num_truncated_chars": 2,
     }  # fmt: skip
 

@@ -18,6 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from configs.reader import RECIPES, StrictConfig, load
+from evaluation.study import StudyConfig
 from pii.__main__ import COMMANDS, main
 from pii.redaction import Policy
 
@@ -180,7 +181,8 @@ def schema_of(stem: str) -> type[StrictConfig]:
     ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_every_recipe_loads_through_its_schema(path: Path) -> None:
-    load(path, schema_of(path.stem) if path.parent.name in PROFILES else Policy)
+    schemas = {"policies": Policy, "studies": StudyConfig}
+    load(path, schemas.get(path.parent.name) or schema_of(path.stem))
 
 
 @pytest.mark.parametrize("profile", PROFILES)

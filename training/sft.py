@@ -66,11 +66,7 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
     Raises UserError: data, base or output folder cannot be used.
     """
     processes.join(recipe)
-    data = DataFolder(recipe.data)
-    base = None
-    if isinstance(recipe.base, str):
-        base = processes.on_main(partial(resolve, recipe.base, recipe.revision))
-    stage = Stage("train", recipe.output, recipe, processes.on_main(partial(_inputs, recipe, data, base)))
+    data, base, stage = begin(recipe)
     if processes.on_main(stage.is_current):
         logger.info("%s: nothing to do, the run is finished", recipe.output)
         return read_manifest(recipe.output)
@@ -90,6 +86,19 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
         _files(recipe.output, ("model", "adapter", "left_out.jsonl", "history.jsonl", "curves.svg")),
         {"training": facts},
     )
+
+
+def begin(recipe: TrainRecipe) -> tuple[DataFolder, Base | None, Stage]:
+    """What a run reads, and its stage, which knows whether it is finished; nothing is written yet.
+
+    Raises UserError: data or base cannot be used.
+    """
+    data = DataFolder(recipe.data)
+    base = None
+    if isinstance(recipe.base, str):
+        base = processes.on_main(partial(resolve, recipe.base, recipe.revision))
+    inputs = processes.on_main(partial(_inputs, recipe, data, base))
+    return data, base, Stage("train", recipe.output, recipe, inputs)
 
 
 def _inputs(recipe: TrainRecipe, data: DataFolder, base: Base | None) -> dict[str, str]:

@@ -140,10 +140,6 @@ _UNUSUAL = re.compile("[^\\x00-\\x7f\u3001\u3002\u300a\u300b\u2018-\u201d\u4e00-
 """All but what most of a Chinese or English text consists of, which is plain as it stands."""
 
 
-def _plain_run(match: re.Match[str]) -> str:
-    return match[0].translate(_PLAIN)
-
-
 # Format characters (Cf) that stand inside copied numbers and names; a table, since `re` knows no categories.
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
@@ -189,8 +185,17 @@ def scan(text: str) -> Folded:
     offsets: array[int] | range = range(len(text))
     if text.isascii():
         return Folded(text, offsets)
-    pieces: list[str] = []
-    if _INVISIBLE.search(text):
+    has_hidden = False
+
+    def plain(run: re.Match[str]) -> str:
+        nonlocal has_hidden
+        has_hidden = has_hidden or _INVISIBLE.search(run[0]) is not None
+        return run[0].translate(_PLAIN)
+
+    text = _UNUSUAL.sub(plain, text)
+    # Looked for in the unusual runs alone, of which each such character is one: a text has few of them.
+    if has_hidden:
+        pieces: list[str] = []
         offsets = array("I")
         position = 0
         for hidden in _INVISIBLE.finditer(text):
@@ -200,7 +205,7 @@ def scan(text: str) -> Folded:
         pieces.append(text[position:])
         offsets.extend(range(position, len(text)))
         text = "".join(pieces)
-    return Folded(_SPELLED.sub(_spelled_out, _UNUSUAL.sub(_plain_run, text)), offsets)
+    return Folded(_SPELLED.sub(_spelled_out, text), offsets)
 
 
 def lowered(text: str) -> str:

@@ -46,7 +46,7 @@ class Taxonomy:
     def __getitem__(self, name: str) -> EntityType:
         return self.types[name]
 
-    @property
+    @functools.cached_property
     def default_types(self) -> tuple[str, ...]:
         """Names of the types that a request without types asks for, in taxonomy order."""
         return tuple(t.name for t in self if t.default)

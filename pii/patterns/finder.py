@@ -27,8 +27,12 @@ from pii.taxonomy import shipped
 ALWAYS = (*PHONES, *IDENTITIES, *MONEY, *THINGS, *SECRETS)
 """Recognisers that always run: what one marks is not free for another, whether it is asked for or not."""
 
-_HINTS = re.compile("|".join(sorted({re.escape(literal) for shape in ALWAYS for literal in shape.needs})))
-"""One search for what the recognisers that go by a literal need: nearly no text holds any of it."""
+_LITERALS = sorted({literal for shape in ALWAYS for literal in shape.needs})
+_HINTS = re.compile("|".join(map(re.escape, _LITERALS)))
+"""One search for what the recognisers that go by a literal need: most texts hold none of it."""
+
+_SPARSE = tuple(shape for shape in ALWAYS if not shape.needs and not shape.dense)
+_DENSE = tuple(shape for shape in ALWAYS if not shape.needs and shape.dense)
 
 _CLOSED = (find_emails, find_labelled)
 _OPEN = (find_names, find_addresses)
@@ -78,12 +82,32 @@ def find(text: str, types: Sequence[str] | None = None) -> list[Match]:
 
 def _read(scanned: Scanned) -> list[Candidate]:
     """What all recognisers of closed types find."""
-    hinted = _HINTS.search(scanned.text) is not None
-    shapes = [s for s in ALWAYS if (hinted if s.needs else scanned.dense if s.dense else scanned.islands)]
+    shapes: list[Shape] = []
+    if hints := frozenset(_HINTS.findall(scanned.text)):
+        shapes.extend(_hinted(hints))
+    if scanned.islands:
+        shapes.extend(_SPARSE)
+    if scanned.dense:
+        shapes.extend(_DENSE)
     found = [candidate for shape in shapes for candidate in _by_shape(scanned, shape)]
     for finder in _CLOSED:
         found.extend(finder(scanned))
     return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _hinted(hints: frozenset[str]) -> tuple[Shape, ...]:
+    """The recognisers one of whose literals was seen, or may stand across one that was seen."""
+    near = {literal for literal in _LITERALS if any(_share(literal, hint) for hint in hints)}
+    return tuple(shape for shape in ALWAYS if near.intersection(shape.needs))
+
+
+def _share(one: str, other: str) -> bool:
+    """Whether two literals can stand in one place of a text, so that a search may report only one of them."""
+    if one in other or other in one:
+        return True
+    lengths = range(1, min(len(one), len(other)))
+    return any(one[-n:] == other[:n] or other[-n:] == one[:n] for n in lengths)
 
 
 def _matches(scanned: Scanned, candidates: Iterable[Candidate]) -> Iterator[Match]:

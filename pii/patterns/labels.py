@@ -99,12 +99,14 @@ class _Words:
 
     Attributes:
         pairs: a first character of a Chinese label before a possible second one.
+        beginnings: the first two characters of each Chinese label.
         chinese: first character → the labels that begin with it.
         other: all labels that begin with an ASCII letter.
         first_words: the words that those begin with.
     """
 
     pairs: re.Pattern[str]
+    beginnings: frozenset[str]
     chinese: Mapping[str, re.Pattern[str]]
     other: re.Pattern[str]
     first_words: frozenset[str]
@@ -118,6 +120,7 @@ def _words() -> _Words:
     first = (_WORD.match(word) for word in other)
     return _Words(
         re.compile(f"[{firsts}](?=[{seconds}])"),
+        frozenset(word[:2] for word in chinese),
         {first: re.compile(trie_pattern([word for word in chinese if word[0] == first])) for first in firsts},
         re.compile(trie_pattern(other)),
         frozenset(match[0] for match in first if match),
@@ -140,9 +143,13 @@ def _occurrences(lower: str) -> Iterator[re.Match[str]]:
     of an English one? Only then the labels that begin so are tried.
     """
     words = _words()
+    beginnings = words.beginnings
     end = 0
     for pair in words.pairs.finditer(lower):
-        if pair.start() >= end and (found := words.chinese[pair[0]].match(lower, pair.start())):
+        start = pair.start()
+        if lower[start : start + 2] not in beginnings or start < end:
+            continue
+        if found := words.chinese[pair[0]].match(lower, start):
             end = found.end()
             yield found
     first_words, match = words.first_words, words.other.match

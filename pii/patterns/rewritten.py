@@ -22,7 +22,9 @@ _CONTEXT = 48
 _HAN = "〇零一二三四五六七八九十年月"
 # No value goes on in a date: that is how the next line of a log begins.
 _BREAK = re.compile(
-    rf"(?<=[0-9A-Za-z@.:_()+·,/ {_HAN}-])\r?\n {{0,4}}(?=[0-9A-Za-z@.:_()+·,/ {_HAN}日-])"
+    # The line feed first, which the search finds in C; then what stands before it.
+    rf"\n(?:(?<=[0-9A-Za-z@.:_()+·,/ {_HAN}-]\n)|(?<=[0-9A-Za-z@.:_()+·,/ {_HAN}-]\r\n))"
+    rf" {{0,4}}(?=[0-9A-Za-z@.:_()+·,/ {_HAN}日-])"
     r"(?!(?:19|20)[0-9]{2}[-/.][0-9]{2}[-/.][0-9]{2})"
 )
 _HINT = re.compile(rf"[0-9@{_HAN}]")
@@ -50,6 +52,7 @@ def _windows(text: str) -> Iterator[tuple[list[tuple[int, int]], tuple[int, int]
         return
     for cut in _BREAK.finditer(text):
         start, end = cut.span()
+        start -= text[start - 1] == "\r"
         if not _HINT.search(text, max(0, start - 20), min(len(text), end + 20)):
             continue
         begin = max(text.rfind("\n", max(0, start - _CONTEXT), start) + 1, start - _CONTEXT, 0)

@@ -11,10 +11,12 @@ from starlette.exceptions import HTTPException
 from serving.access import Access
 from serving.extractor import Extractor
 from serving.guard import Guard
+from serving.jobs import JobBook
 from serving.keys import KeyRing
 from serving.openapi import describe_shared
 from serving.problems import Problem
 from serving.routes.chat import chat_routes
+from serving.routes.jobs import job_routes
 from serving.routes.page import page_routes
 from serving.routes.presidio import presidio_routes
 from serving.routes.reading import reading_routes
@@ -45,6 +47,10 @@ def create_app(config: ServeConfig, extractor: Extractor | None = None) -> FastA
     app.include_router(chat_routes(service))
     app.include_router(page_routes())
     app.include_router(state_routes(service))
+    if config.http.jobs.roots:
+        book = JobBook(config, service)
+        service.beside.append(book)
+        app.include_router(job_routes(service, book))
     describe_shared(app)
     return app
 

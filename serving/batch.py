@@ -1,22 +1,24 @@
-"""What ``pii extract`` and ``pii redact`` share: options, rows through the extractor, shards, progress.
+"""What ``pii extract`` and ``pii redact`` share: options, and a job from its inputs to its results.
 
-Exit codes: 0 done; 1 the engine failed; 2 something to mend; 3 done, and there were bad rows; 130 stopped by
-a signal. After 1, 2 and 130 the same command goes on where the job stands.
+    inputs → pieces → runner (look, write) → shards → sink → results, bad rows, manifest
+
+Exit codes: 0 done; 1 the engine or a worker failed, or there are too many bad rows; 2 something to mend; 3
+done, and there were bad rows; 130 stopped by a signal. After 1, 2 and 130 the same command goes on where the
+job stands.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import hashlib
 import logging
 import signal
 import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import Literal
 
 from configs import command
 from configs.atomic import writing
@@ -25,271 +27,282 @@ from configs.reader import dump
 from configs.stage import file_hash
 from pii import codec, model_folder
 from pii.errors import RequestError
-from pii.redaction import LeakError
+from serving import columns, progress, runners, source, summary
 from serving.engines.protocol import EngineError
-from serving.extractor import Extraction, Extractor, ExtractorConfig
-from serving.rows import Row, read_jsonl, read_text
-from serving.scoring import OperatingPoint
+from serving.extractor import Extractor, ExtractorConfig
+from serving.files.addresses import STANDARD, is_remote
+from serving.files.choice import Options
+from serving.runners import Runner
 from serving.settings import HttpSettings, ServeConfig
 from serving.silence import describe, quieten, trace
-from serving.sinks import FileSink, Shard, Sink, StreamSink
+from serving.sinks import FileSink, Places, Sink, StreamSink
+from serving.source import Input, Pieces
+from serving.work import Work
 
 logger = logging.getLogger(__name__)
 
-Format = Literal["jsonl", "text"]
-Write = Callable[[Row, Extraction, Counter[str]], str]
-"""The output of one row: for JSONL a line without its end, for plain text the block. It may add to the counts
-of the shard, and raises LeakError where the row must not be written."""
+Finish = Callable[[Places, Sequence[Input], Mapping[str, int], Mapping[str, str]], None]
+"""Called when the results are there, with the job's counts and with what the job consisted of."""
 
-Finish = Callable[[Mapping[str, int], Mapping[str, str]], None]
-"""Called when the result is there, with the job's counts and with what the job consisted of."""
-
-STANDARD = "-"
-
-MAX_FAILURES = 10
-"""So many failures in succession are no longer the rows' fault: the job stops, to go on later."""
+RunnerName = Literal["local", "ray"]
+Shown = progress.Progress
 
 
-@dataclass(frozen=True, slots=True)
+class TooManyBadRowsError(Exception):
+    """More bad rows than the user allows."""
+
+
+class StoppedError(Exception):
+    """Somebody asked for an end; what was begun is finished and kept."""
+
+
+class Stop:
+    """Whether somebody asked for an end, which the job looks for before it begins another piece."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self, *_: object) -> None:
+        """End soon. As a signal's handler: the second signal ends at once."""
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def __call__(self) -> bool:
+        """Whether to end."""
+        return self.requested
+
+
+@dataclass(frozen=True)
 class Job:
     """One batch command, its options read.
 
     Attributes:
         name: ``extract`` or ``redact``.
-        source: the input, or ``-``.
-        out: the result, or ``-``.
-        format: how the input is cut into rows.
-        types: the types to look for; None for the default ones.
+        words: the inputs as they were named.
+        out: the result, a folder of results, or ``-``.
+        options: how the files are read.
+        work: what is done with their pieces.
         config: the recipe with the command's own options applied.
-        point: the operating point that the command names; None: that of the recipe, if there are scores.
-        write: makes a row's output.
+        detect_rows: rows of each file by which its columns are chosen; 0: they are not.
         facts: what else the job consists of, by name.
-        finish: called at the end of a job from file to file.
+        finish: called at the end of a job that ends in files.
+        num_workers: worker processes; None: by size of the input.
+        runner: who does the work.
+        max_bad_rows: with more the job stops; None: however many there are.
+        show: what is seen of it while it runs.
+        shown: who is told how far it is, instead.
+        summaries: where its summary goes.
     """
 
     name: str
-    source: str
+    words: tuple[str, ...]
     out: str
-    format: Format
-    types: tuple[str, ...] | None
+    options: Options
+    work: Work
     config: ServeConfig
-    write: Write
-    point: OperatingPoint | None = None
+    detect_rows: int = 0
     facts: Mapping[str, str] = field(default_factory=dict)
     finish: Finish | None = None
+    num_workers: int | None = None
+    runner: RunnerName = "local"
+    max_bad_rows: int | None = None
+    show: progress.Mode = "bar"
+    shown: Shown | None = None
+    summaries: tuple[Path, ...] = ()
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
-    """The options of both commands."""
-    made = command.parser(f"pii {name}", description, "mini/serve.yaml")
-    made.add_argument("input", metavar="IN", help="input file, or - for standard input")
-    made.add_argument("-o", "--out", default=STANDARD, metavar="OUT", help="result; - (default): stdout")
-    made.add_argument("--types", metavar="A,B", help="entity types to look for (default: the default types)")
-    made.add_argument("--model", metavar="DIR", help="model folder (default: the recipe's)")
-    made.add_argument("--detectors", choices=("merged", "model", "patterns"), help="who looks")
-    made.add_argument(
-        "--operating-point", choices=get_args(OperatingPoint), help="how sure to be (default: the recipe's)"
-    )
-    return made
-
-
-def config_of(arguments: argparse.Namespace) -> ServeConfig:
-    """The recipe with ``--model``, ``--detectors`` and ``--operating-point`` as further assignments."""
-    for option in ("model", "detectors", "operating_point"):
-        value = getattr(arguments, option)
-        if value is not None:
-            arguments.assignments.append(f"extractor.{option}={json.dumps(value)}")
-    return command.config_of(arguments, ServeConfig)
-
-
-def types_of(arguments: argparse.Namespace) -> tuple[str, ...] | None:
-    """The words of ``--types``."""
-    if arguments.types is None:
-        return None
-    return tuple(word.strip() for word in arguments.types.split(","))
-
-
-def run(prepare: Callable[[], Job]) -> int:
+def run(prepare: Callable[[], Job], act: Callable[[Job, Stop], int] | None = None) -> int:
     """Run a batch command's body with its signals, its errors and its exit code."""
+    stop = Stop()
 
     def body() -> int:
         quieten()
-        # A scheduler's SIGTERM ends the job as Ctrl-C does: what is finished stays.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # A scheduler's SIGTERM ends the job at the next shard; Ctrl-C, or a second signal, at once.
+        before = signal.signal(signal.SIGTERM, stop.request)
         try:
-            return _run(prepare())
-        except KeyboardInterrupt:
+            return (act or run_job)(prepare(), stop)
+        except (KeyboardInterrupt, StoppedError):
             sys.stderr.write("stopped; the same command goes on from here\n")
             return 130
+        except TooManyBadRowsError as error:
+            logger.error("%s; the same command with a larger --max-bad-rows goes on", error)
+            return 1
         except EngineError as error:
-            logger.error("the engine failed: %s; the same command goes on from here", describe(error))
+            reason = (
+                str(error)
+                if isinstance(error, runners.WorkerError)
+                else f"the engine failed: {describe(error)}"
+            )
+            logger.error("%s; the same command goes on from here", reason)
             return 1
         except (BrokenPipeError, UserError):
             raise
         except OSError as error:
-            raise UserError(f"{error.filename or 'a file'}: {error.strerror}") from None
+            raise UserError(
+                f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}"
+            ) from None
         except Exception as error:
             # Python's own traceback would end with the message, which may quote a row.
             logger.error("%s", trace(error))
             return 1
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     return command.run(body)
 
 
-def _run(job: Job) -> int:
-    _check_paths(job)
+def run_job(job: Job, stop: Stop, extractor: Extractor | None = None) -> int:
+    """Do a job, or go on with it; returns 0, or 3 where there were bad rows.
+
+    Args:
+        job: the job.
+        stop: asked before each piece.
+        extractor: an open one, where there is one already.
+
+    Raises:
+        UserError: something to mend.
+        EngineError: the engine or a worker failed.
+        StoppedError, TooManyBadRowsError: it ended before its end; the same job goes on.
+    """
+    started = time.monotonic()
+    inputs = source.inputs_of(job.words, job.out)
+    places = Places.of(job.out)
     with ExitStack() as stack:
-        source: BinaryIO = sys.stdin.buffer
-        if job.source != STANDARD:
-            source = stack.enter_context(Path(job.source).open("rb"))
-        identity = _identity(job) if STANDARD not in (job.source, job.out) else {}
-        extractor = stack.enter_context(Extractor.open(job.config.extractor))
-        try:
-            extractor.plan(job.types, threshold=job.point)
-        except RequestError as error:
-            option = "--operating-point" if error.code == "no_scores" else "--types"
-            raise ConfigError(f"{option}: {error.place}: {error}") from None
+        # Before the model is loaded, find out what would go wrong after it.
+        bound = source.bind(inputs, job.options, alone=is_alone(inputs, job.words))
+        if extractor is None:
+            extractor = stack.enter_context(Extractor.open(job.config.extractor))
+        bound, identity = prepared(job, bound, extractor)
         # Last, so that a job that is refused leaves no folder that would be in the way of a better one.
-        sink = _sink(job, stack, identity)
-        if sink.start:
-            source.seek(sink.start)
-            logger.info("going on from line %d", sink.next_line)
-        _process(job, source, sink, extractor)
+        sink = _sink(job, bound, places, stack, identity)
+        num_bytes = _process(job, bound, sink, extractor, stop)
         sink.finish()
-    if job.finish and identity:
-        job.finish(sink.counts, identity)
     if job.out != STANDARD and not sink.counts["bad_rows"]:
         # An empty list, or one of an earlier job, which would speak of rows that are good now.
-        _bad_rows(job).unlink(missing_ok=True)
-    _report(job, sink)
+        places.bad_rows.unlink(missing_ok=True)
+    if job.finish and identity:
+        job.finish(places, bound, sink.counts, identity)
+    _report(job, places, sink, num_bytes, time.monotonic() - started)
     return 3 if sink.counts["bad_rows"] else 0
 
 
-def _check_paths(job: Job) -> None:
-    """Find out before the model is loaded what would go wrong after it."""
-    if job.source != STANDARD and not Path(job.source).exists():
-        raise UserError(f"{job.source}: no such file")
-    if job.source != STANDARD and not Path(job.source).is_file():
-        raise UserError(f"{job.source}: not a regular file; pipe it in and name -")
-    if job.out == STANDARD:
-        return
-    out = Path(job.out)
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder")
-    if job.source != STANDARD and out.exists() and out.samefile(job.source):
-        raise UserError(f"{out}: is the input; name another file")
+def _is_resumable(job: Job) -> bool:
+    """Whether a job reads and writes files: streams cannot be read or written again."""
+    return STANDARD not in (*job.words, job.out)
 
 
-def _sink(job: Job, stack: ExitStack, identity: Mapping[str, str]) -> Sink:
+def prepared(job: Job, inputs: Sequence[Input], extractor: Extractor) -> tuple[list[Input], dict[str, str]]:
+    """The inputs with the columns that the job looks through, and its identity; empty where it has none.
+
+    Raises ConfigError: a type or operating point that the extractor does not have; UserError: no columns.
+    """
+    try:
+        extractor.plan(job.work.types, threshold=job.work.point)
+    except RequestError as error:
+        option = "--operating-point" if error.code == "no_scores" else "--types"
+        raise ConfigError(f"{option}: {error.place}: {error}") from None
+    if job.detect_rows:
+        inputs = columns.detected(inputs, job.work, extractor, job.detect_rows)
+    return list(inputs), _identity(job, inputs) if _is_resumable(job) else {}
+
+
+def is_alone(inputs: Sequence[Input], words: Sequence[str]) -> bool:
+    """Whether every input was named itself, and none was found in a folder."""
+    return [one.address for one in inputs] == list(words)
+
+
+def _sink(
+    job: Job, inputs: Sequence[Input], places: Places, stack: ExitStack, identity: Mapping[str, str]
+) -> Sink:
     if job.out == STANDARD:
         return StreamSink(sys.stdout.buffer, sys.stderr.buffer)
-    out = Path(job.out)
-    if job.source != STANDARD:
-        sink = FileSink(out, _bad_rows(job), identity)
+    if _is_resumable(job):
+        sink = FileSink(inputs, places, identity)
         stack.callback(sink.close)
         return sink
+    if is_remote(job.out):
+        raise UserError(f"{job.out}: standard input goes to a local file or to standard output")
     # What came through a pipe cannot be read again: the result appears whole at the end, or not at all.
-    bad = stack.enter_context(writing(_bad_rows(job), "wb"))
-    return StreamSink(stack.enter_context(writing(out, "wb")), bad)
+    bad = stack.enter_context(writing(places.bad_rows, "wb"))
+    return StreamSink(stack.enter_context(writing(Path(job.out), "wb")), bad)
 
 
-def _bad_rows(job: Job) -> Path:
-    return Path(f"{job.out}.bad.jsonl")
-
-
-def _identity(job: Job) -> dict[str, str]:
+def _identity(job: Job, inputs: Sequence[Input]) -> dict[str, str]:
     """What a job consists of. A folder of an unfinished job with anything else is refused by name."""
     extractor: ExtractorConfig = job.config.extractor
+    recipe = job.config.model_copy(update={"http": HttpSettings()})
     identity = {
         "command": job.name,
-        "input": file_hash(Path(job.source)),
-        "format": job.format,
-        "types": ",".join(job.types) if job.types else "default",
-        "recipe": dump(job.config.model_copy(update={"http": HttpSettings()})),
+        "input": source.fingerprint(inputs),
+        "format": job.options.format or "by name",
+        "columns": columns.written(inputs),
+        "encoding": job.options.encoding,
+        "types": ",".join(job.work.types) if job.work.types else "default",
+        "recipe": hashlib.sha256(dump(recipe).encode()).hexdigest(),
         "answer format": codec.fingerprint(),
         **job.facts,
     }
     if extractor.detectors != "patterns" and extractor.model is not None:
-        model_folder.read_manifest(extractor.model)
         identity["model"] = file_hash(extractor.model / model_folder.MANIFEST)
     return identity
 
 
-def _process(job: Job, source: BinaryIO, sink: Sink, extractor: Extractor) -> None:
-    """Everything from where the sink begins to the end of the input."""
-    from tqdm import tqdm
-
-    read = read_jsonl if job.format == "jsonl" else read_text
-    rows = read(source, extractor.check_text, line=sink.next_line)
-    total = Path(job.source).stat().st_size if job.source != STANDARD else None
-    shard, num_rows, num_failures = Shard(sink.start, sink.next_line), 0, 0
-    with tqdm(total=total, initial=sink.start, unit="B", unit_scale=True, desc=job.name) as progress:
-        for row, extraction in _extracted(rows, extractor, job.types):
-            if extraction is not None:
-                num_failures = num_failures + 1 if extraction.failure else 0
-            if num_failures == MAX_FAILURES:
-                raise EngineError(f"{MAX_FAILURES} rows in succession failed")
-            _enter(shard, row, extraction, job)
-            num_rows += 1
-            progress.update(row.end - progress.n)
-            if num_rows % job.config.shard_rows == 0:
-                sink.add(shard)
-                shard = Shard(shard.end, shard.next_line)
-                progress.set_postfix(bad=sink.counts["bad_rows"], refresh=False)
-    if shard.counts:
-        sink.add(shard)
-
-
-def _extracted(
-    rows: Iterator[Row], extractor: Extractor, types: tuple[str, ...] | None
-) -> Iterator[tuple[Row, Extraction | None]]:
-    """Rows in order, with what was found in those that have a text; the engine never waits for a shard."""
-    waiting: deque[Row] = deque()
-
-    def texts() -> Iterator[str]:
-        for row in rows:
-            waiting.append(row)
-            if row.text is not None:
-                yield row.text
-
-    for extraction in extractor.extract_all(texts(), types, tolerant=True):
-        while waiting[0].text is None:
-            yield waiting.popleft(), None
-        yield waiting.popleft(), extraction
-    yield from ((row, None) for row in waiting)
+def _process(job: Job, inputs: Sequence[Input], sink: Sink, extractor: Extractor, stop: Stop) -> int:
+    """Everything from where the sink begins to the end of the inputs; returns the bytes of this run."""
+    positions = tuple(sink.position(index) for index in range(len(inputs)))
+    before = [sum(one.size for one in inputs[:index]) for index in range(len(inputs) + 1)]
+    begun = next(
+        (
+            before[at] + min(position.end, inputs[at].size)
+            for at, position in enumerate(positions)
+            if position
+        ),
+        before[-1],
+    )
+    if begun:
+        logger.info("going on behind %d bytes", begun)
+    total = before[-1] if STANDARD not in job.words else None
+    pieces = Pieces(tuple(inputs), positions, job.config.shard_rows)
+    work = replace(job.work, names=tuple(one.name for one in inputs) if len(inputs) > 1 else ())
+    runner = _runner(job, work, extractor, before[-1] - begun)
+    done = begun
+    with closing(job.shown or progress.begun(job.show, job.name, total, begun)) as shown:
+        for shard in runner.shards(pieces, stop):
+            sink.add(shard)
+            done = before[shard.file] + shard.consumed
+            shown.advance(done, sink.counts)
+            _check_bad_rows(job, sink)
+    if stop.requested:
+        raise StoppedError
+    return done - begun
 
 
-def _enter(shard: Shard, row: Row, extraction: Extraction | None, job: Job) -> None:
-    """Put one row's outcome into a shard."""
-    shard.end, shard.next_line = row.end, row.next_line
-    reason = f"failed: {extraction.failure}" if extraction and extraction.failure else row.reason
-    written: str | None = None
-    if extraction is not None and not extraction.failure:
-        try:
-            written = job.write(row, extraction, shard.counts)
-        except LeakError:
-            reason = "leak"
-    if extraction is not None and written is not None:
-        line_end = "\n" if job.format == "jsonl" else ""
-        shard.output += (written + line_end).encode("utf-8")
-        shard.counts["rows"] += 1
-        shard.counts["truncated_parts"] += len(extraction.truncated)
-        shard.counts.update(span.type for span in extraction.spans)
-    elif reason:
-        fault = {"line": row.line, "reason": reason}
-        if row.next_line - row.line > 1:
-            fault["last_line"] = row.next_line - 1
-        shard.bad += json.dumps(fault).encode() + b"\n"
-        shard.counts["bad_rows"] += 1
-        shard.counts[f"bad: {reason}"] += 1
-    else:
-        shard.counts["blank_lines"] += 1
+def _runner(job: Job, work: Work, extractor: Extractor, num_bytes: int) -> Runner:
+    if job.runner == "ray":
+        from serving.ray_runner import OnRay
+
+        return OnRay(work, job.num_workers)
+    num_workers = job.num_workers
+    if num_workers is None:
+        # Worker processes take a second to begin; behind an engine one core is busy already.
+        spare = runners.num_cores() - (extractor.config.detectors != "patterns")
+        num_workers = spare if num_bytes >= runners.FEW_BYTES and runners.num_cores() > 1 else 0
+    return runners.Local(work, extractor, num_workers)
 
 
-def _report(job: Job, sink: Sink) -> None:
+def _check_bad_rows(job: Job, sink: Sink) -> None:
+    if job.max_bad_rows is not None and sink.counts["bad_rows"] > job.max_bad_rows:
+        raise TooManyBadRowsError(f"{sink.counts['bad_rows']} bad rows")
+
+
+def _report(job: Job, places: Places, sink: Sink, num_bytes: int, seconds: float) -> None:
     facts = ", ".join(f"{name} {count}" for name, count in sorted(sink.counts.items()) if count)
     logger.info("%s: %s", job.name, facts or "nothing in the input")
     if sink.counts["truncated_parts"]:
         logger.warning("in %d parts the model may have had more to say", sink.counts["truncated_parts"])
     if sink.counts["bad_rows"] and job.out != STANDARD:
-        logger.warning("bad rows are not in the result; see %s", _bad_rows(job))
+        logger.warning("bad rows are not in the result; see %s", places.bad_rows)
+    told = {"inputs": len(job.words), "runner": job.runner}
+    for path in job.summaries:
+        summary.write(path, summary.summarise(job.name, sink.counts, num_bytes, seconds, told))

@@ -1,4 +1,4 @@
-"""``pii extract``: find entities in a JSONL file; each line keeps its keys and gets ``entities``.
+"""``pii extract``: find entities in JSONL files; each line keeps its keys and gets ``entities``.
 
     pii extract notes.jsonl -o found.jsonl --types PERSON_NAME,PHONE_NUMBER
 
@@ -9,36 +9,52 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 
-from serving import batch
-from serving.extractor import Extraction
-from serving.rows import Row, splice
+from configs.errors import ConfigError
+from serving import batch, command_line
+from serving.files.choice import Options, parse_columns
+from serving.files.lines import Jsonl
+from serving.files.records import Format, Record
+from serving.work import Seen, Work
 
 
-def with_entities(row: Row, extraction: Extraction, _: Counter[str]) -> str:
-    """The row's line with its entities, and the parts where the model's answer did not fit, if any."""
-    assert row.text is not None
-    values: dict[str, object] = {"entities": [span.as_entity(row.text) for span in extraction.spans]}
-    if extraction.truncated:
-        values["truncated"] = [{"start": start, "end": end} for start, end in extraction.truncated]
-    return splice(row, values)
+class Annotator:
+    """Writes lines with their entities, and with the parts where the model's answer did not fit, if any."""
+
+    def write(self, format: Format, record: Record, seen: Sequence[Seen], counts: Counter[str]) -> bytes:
+        """The line."""
+        assert isinstance(format, Jsonl)
+        (slot,), (found,) = record.slots, seen
+        values: dict[str, object] = {"entities": [span.as_entity(slot.text) for span in found.spans]}
+        if found.truncated:
+            values["truncated"] = [{"start": start, "end": end} for start, end in found.truncated]
+        return format.annotated(record, values)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Extract from a file. Exit codes: see `serving.batch`."""
-    parser = batch.parser("extract", "Find entities in the `text` of each line of a JSONL file.")
+    """Extract from files. Exit codes: see `serving.batch`."""
+    parser = command_line.parser("extract", "Find entities in the `text` of each line of JSONL files.")
     arguments = parser.parse_args(argv)
 
     def prepare() -> batch.Job:
+        config = command_line.config_of(arguments)
+        columns = parse_columns(arguments.columns)
+        if len(columns) > 1 or any("*" in name for name in columns):
+            raise ConfigError("--columns: offsets are those of one text; name one")
+        types = command_line.types_of(arguments)
         return batch.Job(
             name="extract",
-            source=arguments.input,
-            out=arguments.out,
-            format="jsonl",
-            types=batch.types_of(arguments),
-            config=batch.config_of(arguments),
-            write=with_entities,
-            point=arguments.operating_point,
+            options=Options("jsonl", columns),
+            work=Work(
+                Annotator(),
+                config.extractor,
+                types,
+                arguments.operating_point,
+                keep_bad=arguments.bad_row_texts,
+            ),
+            config=config,
+            **command_line.shared(arguments),
         )
 
     return batch.run(prepare)

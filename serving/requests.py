@@ -130,7 +130,7 @@ class ExtractRequest(ReadRequest):
     explain: bool = False
 
 
-def _read_policy(value: Any) -> Policy | None:
+def read_policy(value: Any) -> Policy | None:
     """A request's own policy, or a shipped one by its name; never a path.
 
     Raises Problem 422, which pydantic lets through, with the place in it.
@@ -149,7 +149,7 @@ def _read_policy(value: Any) -> Policy | None:
 class RedactRequest(ReadRequest):
     """As for reading, with an optional policy in place of the configured one."""
 
-    policy: Annotated[Policy | None, BeforeValidator(_read_policy)] = None
+    policy: Annotated[Policy | None, BeforeValidator(read_policy)] = None
 
 
 class RestoreRequest(TextsRequest):

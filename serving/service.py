@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import FastAPI, Request
 
@@ -47,6 +47,16 @@ class _Attended:
 _attended: ContextVar[_Attended | None] = ContextVar("attended", default=None)
 
 
+class Beside(Protocol):
+    """What works beside the requests while the service is there."""
+
+    def open(self) -> None:
+        """The service begins; the extractor may not be there yet."""
+
+    def close(self) -> None:
+        """The service ends; the extractor is still there."""
+
+
 class Service:
     """What the routes share: the configuration, the extractor once it is loaded, the places for requests."""
 
@@ -67,6 +77,8 @@ class Service:
         )
         self.failure: BaseException | None = None
         self.on_failure: Callable[[], None] = lambda: None
+        self.beside: list[Beside] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def extractor(self) -> Extractor:
@@ -104,8 +116,13 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Load beside the event loop, so that /healthz and /readyz answer meanwhile; close at the end."""
+        self._loop = asyncio.get_running_loop()
         supervising = asyncio.create_task(self._supervise())
+        for worker in self.beside:
+            worker.open()
         yield
+        for worker in self.beside:
+            await asyncio.to_thread(worker.close)
         supervising.cancel()
         await asyncio.wait([supervising])
         await self.supervisor.close()
@@ -120,6 +137,27 @@ class Service:
                 yield
             finally:
                 _attended.reset(token)
+
+    @contextmanager
+    def lend(self) -> Iterator[Extractor | None]:
+        """The extractor for work in a thread beside the requests; None where none is ready.
+
+        It is not closed before the end of the block, whatever is loaded meanwhile.
+        """
+        lease = self.supervisor.lease()
+
+        async def begin() -> Extractor | None:
+            return lease.__enter__()
+
+        async def end() -> None:
+            lease.__exit__(None, None, None)
+
+        assert self._loop is not None
+        extractor = asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
+        try:
+            yield extractor
+        finally:
+            asyncio.run_coroutine_threadsafe(end(), self._loop).result()
 
     async def handle(
         self,

@@ -14,6 +14,17 @@ from serving.extractor import ExtractorConfig
 from serving.scoring import OperatingPoint
 
 
+class JobSettings(StrictConfig):
+    """Batch jobs over HTTP (`POST /jobs`). Off where no root is named."""
+
+    roots: tuple[Path, ...] = ()
+    """Folders below which jobs may read and write; whoever reaches the service can do so."""
+    folder: Path = Path("runs/jobs")
+    """Where the service keeps what was asked for, so that it goes on after a restart."""
+    max_open: int = Field(default=100, gt=0)
+    """Jobs that may wait; further ones are refused."""
+
+
 class HttpSettings(StrictConfig):
     """Where the service listens, whom it answers and how much it takes on."""
 
@@ -45,6 +56,8 @@ class HttpSettings(StrictConfig):
     """Requests that may wait or be worked on; further ones get 503 with ``Retry-After``."""
     deadline_s: float = Field(default=120.0, gt=0)
     """Longest time for one request, in seconds; then its work is cancelled and it gets 503."""
+    jobs: JobSettings = JobSettings()
+    """Batch jobs on files of this machine."""
     restore: bool = False
     """Whether `/restore` opens sealed tokens. Whoever may ask for it can read what others sealed."""
     drain_delay_s: float = Field(default=0.0, ge=0)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from hypothesis import strategies as st
 from pii.errors import RequestError
 from serving import extract, redact
 from serving.extractor import Extractor, ExtractorConfig
-from serving.rows import Row, read_jsonl, read_text, splice
+from serving.files.json_text import edited
+from serving.files.lines import Jsonl, Text
+from serving.files.records import Format, Record
 from serving.sinks import JOURNAL
 from tests.strategies import texts
 
@@ -33,12 +34,33 @@ def lines_of(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
 
 
+def places_of(path: Path) -> list[dict[str, Any]]:
+    """Bad rows by line and reason; where they belong in the result is tested by doing them again."""
+    return [{key: value for key, value in line.items() if key != "at"} for line in lines_of(path)]
+
+
 def write(path: Path, *lines: str | bytes) -> Path:
     path.write_bytes(b"".join((x.encode() if isinstance(x, str) else x) + b"\n" for x in lines))
     return path
 
 
 # --- rows -------------------------------------------------------------------------------------------
+
+
+def read(format: Format, content: bytes) -> list[Record]:
+    """The records of a file that is one piece."""
+    pieces = list(format.pieces(io.BytesIO(content), 0, 1, 1_000_000))
+    assert sum(len(piece.content) for piece in pieces) == len(content)
+    return [row for piece in pieces for row in format.records(piece.content, 1, accept)]
+
+
+def splice(row: Record, values: dict[str, Any]) -> str:
+    return edited(row.content, row.layout, [()] * len(row.slots), values)
+
+
+def text_of(row: Record) -> str:
+    (slot,) = row.slots
+    return slot.text
 
 
 def accept(text: object) -> str:
@@ -60,7 +82,7 @@ def test_splicing_changes_the_named_members_alone(
 ) -> None:
     before = {**others, "text": text}
     line = json.dumps(before, ensure_ascii=ascii_only, indent=indent).replace("\n", " ")
-    (row,) = read_jsonl(io.BytesIO(line.encode() + b"\n"), accept)
+    (row,) = read(Jsonl(), line.encode() + b"\n")
     after = json.loads(splice(row, {"text": new, "entities": [1]}))
     assert after == {**before, "text": new, "entities": [1]}
     assert list(after) == list(before) if "entities" in before else [*before, "entities"]
@@ -68,23 +90,23 @@ def test_splicing_changes_the_named_members_alone(
 
 def test_what_is_not_spliced_keeps_its_bytes() -> None:
     line = '{ "a" :1.50,"b":1e5, "c":12345678901234567890123.10, "text":"x" ,"d":"\\u4e2d\\ud800", "e":[ 1 ]}'
-    (row,) = read_jsonl(io.BytesIO(line.encode()), accept)
+    (row,) = read(Jsonl(), line.encode())
     assert splice(row, {"text": "y"}) == line.replace('"x"', '"y"')
     assert splice(row, {"k": []}) == line[:-1] + ', "k": []}'
 
 
 def test_lines_end_at_a_line_feed_alone() -> None:
     content = '{"text":"a\u2028b\u2029c\x85d"}'
-    rows = list(read_jsonl(io.BytesIO(f"{content}\r\n{content}\n".encode()), accept))
-    assert [(row.line, row.content, row.text) for row in rows] == [
+    rows = read(Jsonl(), f"{content}\r\n{content}\n".encode())
+    assert [(row.line, row.content, text_of(row)) for row in rows] == [
         (1, content, "a\u2028b\u2029c\x85d"),
         (2, content, "a\u2028b\u2029c\x85d"),
     ]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_row() -> None:
-    (row,) = read_jsonl(io.BytesIO(b'\xef\xbb\xbf{"text":"x"}'), accept)
-    assert row.text == "x"
+    (row,) = read(Jsonl(), b'\xef\xbb\xbf{"text":"x"}')
+    assert text_of(row) == "x"
 
 
 @pytest.mark.parametrize(
@@ -105,31 +127,29 @@ def test_a_byte_order_mark_is_no_part_of_the_first_row() -> None:
     ],
 )
 def test_bad_lines_have_a_reason_and_nothing_else(line: bytes, reason: str | None) -> None:
-    (row,) = read_jsonl(io.BytesIO(line + b"\n"), accept)
+    (row,) = read(Jsonl(), line + b"\n")
     if reason is None:
-        assert row.text == "a"
+        assert text_of(row) == "a"
     else:
-        assert (row.text, row.reason, row.content) == (None, reason, "")
-    assert row.end == len(line) + 1
+        assert (row.slots, row.reason, row.content) == ((), reason, None)
 
 
 @given(st.lists(texts | st.just("x" * 3000) | st.just(""), max_size=12), st.booleans())
 def test_blocks_of_plain_text_make_up_the_file(lines: list[str], ended: bool) -> None:
     content = "\n".join(lines) + ("\n" if ended else "")
-    rows = list(read_text(io.BytesIO(content.encode()), accept))
+    rows = read(Text(), content.encode())
     assert "".join(row.content for row in rows) == content
     assert [row.line for row in rows[1:]] == [row.next_line for row in rows[:-1]]
-    assert not rows or rows[-1].end == len(content.encode())
     for row in rows:
         assert row.next_line - row.line == row.content.count("\n") + (not row.content.endswith("\n"))
 
 
 def test_a_line_of_plain_text_that_is_no_text_is_a_row_of_its_own() -> None:
-    rows = list(read_text(io.BytesIO(b"a\nb\n\xff\nc"), accept))
-    assert [(row.line, row.content, row.reason, row.end) for row in rows] == [
-        (1, "a\nb\n", "", 4),
-        (3, "", "not_utf8", 6),
-        (4, "c", "", 7),
+    rows = read(Text(), b"a\nb\n\xff\nc")
+    assert [(row.line, row.content, row.reason) for row in rows] == [
+        (1, "a\nb\n", ""),
+        (3, None, "not_utf8"),
+        (4, "c", ""),
     ]
 
 
@@ -149,7 +169,11 @@ def test_extract_keeps_lines_order_and_keys(tmp_path: Path) -> None:
         {"text": "", "u": "a\u2028b", "entities": []},
         {"entities": [], "text": "no one"},
     ]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in.jsonl",
+        "out.jsonl",
+        "out.jsonl.manifest.jsonl",
+    ]
 
 
 def test_types_narrow_what_is_found(tmp_path: Path) -> None:
@@ -168,7 +192,7 @@ def test_bad_rows_are_put_aside_with_their_lines_and_without_their_text(tmp_path
     assert extract.main([str(source), "-o", str(out), *PATTERNS]) == 3
     assert len(lines_of(out)) == 2
     bad = tmp_path / "out.jsonl.bad.jsonl"
-    assert lines_of(bad) == [
+    assert places_of(bad) == [
         {"line": 2, "reason": "not_json"},
         {"line": 4, "reason": "text_not_string"},
         {"line": 5, "reason": "not_utf8"},
@@ -216,7 +240,7 @@ def test_standard_input_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdin", stream)
     assert extract.main(["-", "-o", str(tmp_path / "out.jsonl"), *PATTERNS]) == 3
     assert lines_of(tmp_path / "out.jsonl") == [{"text": SEED, "entities": FOUND}]
-    assert lines_of(tmp_path / "out.jsonl.bad.jsonl") == [{"line": 2, "reason": "not_json"}]
+    assert places_of(tmp_path / "out.jsonl.bad.jsonl") == [{"line": 2, "reason": "not_json"}]
 
 
 def test_standard_input_without_bad_rows_leaves_no_list(
@@ -381,14 +405,14 @@ def test_finished_shards_are_not_done_again(tmp_path: Path, monkeypatch: pytest.
     stop_after(begin(source, out), out, 3, signal.SIGKILL)
     lines: list[int] = []
 
-    with_entities = extract.with_entities
+    annotate = extract.Annotator.write
 
-    def noted(row: Row, extraction: Any, counts: Counter[str]) -> str:
-        lines.append(row.line)
-        return with_entities(row, extraction, counts)
+    def noted(self: Any, format: Format, record: Record, *others: Any) -> bytes:
+        lines.append(record.line)
+        return annotate(self, format, record, *others)
 
     entry = json.loads((tmp_path / "out.jsonl.job" / JOURNAL).read_bytes().splitlines()[-1])
-    monkeypatch.setattr(extract, "with_entities", noted)
+    monkeypatch.setattr(extract.Annotator, "write", noted)
     finish(source, out)
     assert entry["next_line"] > 1
     assert lines[0] in (entry["next_line"], entry["next_line"] + 1)

@@ -114,7 +114,7 @@ def test_a_row_that_would_leak_is_put_aside_by_number(tmp_path):
     assert redact.main([*arguments, "--policy", str(tmp_path / "strict.yaml")]) == 3
     assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["好"]
     bad = (tmp_path / "out.jsonl.bad.jsonl").read_text()
-    assert json.loads(bad) == {"line": 1, "reason": "leak"}
+    assert json.loads(bad) == {"line": 1, "reason": "leak", "at": 0}
     certificate = json.loads((tmp_path / "out.jsonl.certificate.json").read_text())
     assert (certificate["rows"], certificate["bad_rows"], certificate["leaking_rows"]) == (1, 1, 1)
 

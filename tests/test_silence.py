@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from pii import patterns
 from pii.errors import RequestError
-from serving import batch, extract, redact
+from serving import extract, redact, runners
 from serving.app import create_app
 from serving.engines.protocol import EngineError
 from serving.engines.running_batch import RunningBatch
@@ -206,7 +206,7 @@ def test_batch_with_a_failing_engine(
     monkeypatch.setattr(RunningBatch, "_forward", fail)
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     options = ["--model", str(untrained_model), "--set", "extractor.engine=transformers"]
-    for num_rows, code in ((batch.MAX_FAILURES - 1, 3), (batch.MAX_FAILURES, 1)):
+    for num_rows, code in ((runners.MAX_FAILURES - 1, 3), (runners.MAX_FAILURES, 1)):
         source.write_text((json.dumps({"text": TEXT}) + "\n") * num_rows)
         assert extract.main([str(source), "-o", str(out), *options]) == code
         assert out.exists() == (code == 3)
@@ -234,7 +234,7 @@ def test_a_row_that_a_pattern_fails_at_is_put_aside(
     assert extract.main([str(source), "-o", str(out), "--detectors", "patterns"]) == 3
     assert len(out.read_text().splitlines()) == 2
     bad = (tmp_path / "out.jsonl.bad.jsonl").read_text()
-    assert json.loads(bad) == {"line": 2, "reason": "failed: KeyError"}
+    assert {"line": 2, "reason": "failed: KeyError"}.items() <= json.loads(bad).items()
     assert_silent(bad, *everything_logged, *capfd.readouterr())
 
 
@@ -244,8 +244,8 @@ def test_a_defect_of_ours_shows_places_and_no_values(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from serving import extract\n"
-        "def fail(row, *_): raise LookupError(row.text)\n"
-        "extract.with_entities = fail\n"
+        "def fail(own, format, row, *_): raise LookupError(row.slots[0].text)\n"
+        "extract.Annotator.write = fail\n"
         f"sys.exit(extract.main([{str(source)!r}, '--detectors', 'patterns']))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

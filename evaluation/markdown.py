@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evaluation import detectors
@@ -32,14 +32,19 @@ def headline(report: Mapping[str, Any]) -> list[str]:
     return table([*head, "leaked chars", "docs with a leak", "alarms / 1,000 chars"], rows)
 
 
+def gaps(found: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The generalisation gaps, a line each, in points of strict F1."""
+    return [
+        f"Gap from *{gap['from']}* to *{gap['to']}*, {gap['system']}: "
+        f"{percent({**gap, 'value': gap['strict_f1']})} points of strict F1."
+        for gap in found
+    ]
+
+
 def render(report: Mapping[str, Any]) -> str:
     """The whole report; numbers are per cent with 95 % intervals unless a heading says otherwise."""
     lines = ["# Evaluation", "", *_model(report), "", *headline(report), ""]
-    for gap in report["gaps"]:
-        points = f"{100 * gap['strict_f1']:.1f}"
-        lines.append(
-            f"Gap from *{gap['from']}* to *{gap['to']}*, {gap['system']}: {points} points of strict F1."
-        )
+    lines += gaps(report["gaps"])
     lines += ["", *(f"- {note}" for note in report["notes"]), ""]
     if report["peers"]:
         lines += ["## Detectors", "", *table(*detectors.compared(report)), "", *_peers(report), ""]

@@ -131,7 +131,8 @@ def _measure(config: EvalConfig, *, record: bool = False) -> int:
 
     calibrate.ensure(config, opener)
     made = evaluate(config, opener, free_opener)
-    lines = [*markdown.headline(made), "", *(f"- {note}" for note in made["notes"])]
+    own = [gap for gap in made["gaps"] if gap["system"] not in made["peers"]]
+    lines = [*markdown.headline(made), "", *markdown.gaps(own), *(f"- {note}" for note in made["notes"])]
     sys.stdout.write("\n".join([*lines, "", f"{config.output / PAGE}", ""]))
     failed = report.failures(made)
     for reason in failed:

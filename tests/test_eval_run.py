@@ -299,8 +299,29 @@ def test_own_and_foreign_stand_side_by_side(config, tmp_path):
         made["splits"][n]["systems"]["merged"]["strict"]["f1"]["value"] for n in ("test", "foreign")
     )
     assert gap["strict_f1"] == pytest.approx(own - foreign, abs=1e-4)
-    page = (config.output / "report.md").read_text(encoding="utf-8")
-    assert "Gap from *test* to *foreign*" in page
+    for page in ("report.md", "report.html"):
+        text = (config.output / page).read_text(encoding="utf-8")
+        assert "Gap from" in text
+    assert "generalisation gap" in text
+
+
+@pytest.mark.parametrize(
+    ("own", "foreign", "wanted"),
+    [
+        # By hand: 0.9 - 0.7 = 0.2; below hypot(0.1, 0.1), above hypot(0.05, 0.1).
+        ((0.9, 0.8, 0.95), (0.7, 0.6, 0.8), (0.2, 0.0586, 0.3118)),
+        ((0.7, 0.6, 0.8), (0.9, 0.8, 0.95), (-0.2, -0.3118, -0.0586)),
+        ((0.9, None, None), (0.7, 0.6, 0.8), (0.2, None, None)),
+    ],
+)
+def test_the_gap_has_an_interval_of_its_own(own, foreign, wanted):
+    rates = [dict(zip(("value", "low", "high"), numbers, strict=True)) for numbers in (own, foreign)]
+    splits = {
+        name: {"systems": {"merged": {"strict": {"f1": rate}}}}
+        for name, rate in zip(("test", "foreign"), rates, strict=True)
+    }
+    (gap,) = report.gaps({"splits": splits})
+    assert (gap["strict_f1"], gap["low"], gap["high"]) == wanted
 
 
 def test_a_required_file_that_is_missing_is_one_clear_line(config):

@@ -12,7 +12,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.reader import parse
-from evaluation import measure
+from evaluation import measure, run
 from evaluation.peers import asking, process
 from evaluation.peers.card import CARDS, LabelMap, load_card
 from evaluation.peers.finding import PeerAbsent
@@ -177,6 +177,14 @@ def test_versions_are_told_without_loading_and_absence_is_named(python):
         installed("token_classification", python)
     with pytest.raises(ConfigError, match="does not run"):
         installed("cutword", python.with_name("no-python"))
+
+
+def test_the_command_lists_what_can_be_asked(python, capsys):
+    assert run.main(["peers", "--python", str(python)]) == 0
+    shown = capsys.readouterr().out
+    assert "cutword: 7.1\n    types: PERSON_NAME, ADDRESS, LOCATION" in shown
+    assert f"token_classification: transformers is not installed in {python}" in shown
+    assert "prompted: " in shown
 
 
 class Source:

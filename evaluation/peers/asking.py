@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,37 +132,42 @@ def _asked_now(name: str, config: PeerConfig, card: PeerCard | None, asked: Aske
     peer = start(config, card)
     loaded = time.monotonic()
     made: list[Prediction] = []
-    failures: dict[str, int] = {}
+    failures: Counter[str] = Counter()
     closed: Mapping[str, Any] = {}
     try:
-        texts = [entry.document for _, entry in asked]
-        with tqdm(total=len(texts), unit="doc", desc=name, mininterval=1.0) as bar:
-            for (split, entry), finding in zip(asked, peer.read(texts), strict=True):
+        documents = [entry.document for _, entry in asked]
+        with tqdm(total=len(documents), unit="doc", desc=name, mininterval=1.0) as bar:
+            for (split, entry), finding in zip(asked, peer.read(documents), strict=True):
                 made.append(_prediction(name, split, entry.row, finding))
                 if finding.failure:
-                    failures[finding.failure] = failures.get(finding.failure, 0) + 1
+                    failures[finding.failure] += 1
                 bar.update()
         seconds = max(time.monotonic() - loaded, 1e-9)
         # A peer in this process adds to its memory; one in a process of its own tells by itself.
         own_memory = memory.read_mb()
     finally:
         closed = peer.close()
-    num_chars = sum(len(document.text) for document in texts)
-    facts = {
+    num_chars = sum(len(document.text) for document in documents)
+    facts = _identity(config, card, peer) | {
+        "load_seconds": round(loaded - began, 2),
+        "seconds": round(seconds, 4),
+        "documents_per_second": round(len(made) / seconds, 2),
+        "characters_per_second": round(num_chars / seconds, 1),
+        "failures": dict(failures),
+        "peak_memory_mb": own_memory,
+    }
+    return Kept(tuple(made), {**facts, **closed})
+
+
+def _identity(config: PeerConfig, card: PeerCard | None, peer: Peer) -> dict[str, Any]:
+    """Who a peer is and what it can say."""
+    return {
         "description": peer.description,
         "kind": config.kind,
         "licence": card.licence if card else "",
         "notes": card.notes if card else "",
         "types": list(peer.types),
-        "load_seconds": round(loaded - began, 2),
-        "seconds": round(seconds, 4),
-        "documents_per_second": round(len(made) / seconds, 2),
-        "characters_per_second": round(num_chars / seconds, 1),
-        "failures": failures,
-        "peak_memory_mb": own_memory,
-        **closed,
     }
-    return Kept(tuple(made), facts)
 
 
 def _prediction(name: str, split: str, row: int, finding: Finding) -> Prediction:

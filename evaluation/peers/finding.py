@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from pii.spans import Document, Span
 from serving.answer_facts import AnswerFacts
 
+MARGIN = 8
+"""Where texts are cut into windows, a window's margin is this part of it."""
+
 
 class PeerAbsent(Exception):
     """A peer cannot be asked: it is not installed, does not start, or has died. The message says which."""

@@ -7,13 +7,10 @@ from typing import Any, Protocol
 
 from evaluation.metrics import labelled_types
 from evaluation.peers.card import LabelMap, PeerCard
-from evaluation.peers.finding import Finding, PeerFailure
+from evaluation.peers.finding import MARGIN, Finding, PeerFailure
 from pii import windows
 from pii.spans import Document, Span
 from pii.taxonomy import shipped
-
-MARGIN = 8
-"""A window's margin is this part of it."""
 
 
 class Source(Protocol):

@@ -14,7 +14,7 @@ from configs.errors import ConfigError
 from evaluation.metrics import labelled_types
 from evaluation.peers import prompts
 from evaluation.peers.completers import Completer, FolderCompleter, ServiceCompleter
-from evaluation.peers.finding import Finding, PeerAbsent, PeerFailure
+from evaluation.peers.finding import MARGIN, Finding, PeerAbsent, PeerFailure
 from evaluation.peers.recipe import PromptedPeer
 from pii import codec, windows
 from pii.grounding import ground
@@ -22,9 +22,6 @@ from pii.spans import Document, Span
 from pii.taxonomy import shipped
 from serving.answer_facts import AnswerFacts, facts_of
 from serving.together import together
-
-MARGIN = 10
-"""A window's margin is this part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +38,15 @@ class Prompted:
 
     Args:
         config: whom and how.
-        completer: answers instead of what the recipe names; for tests.
 
     Raises PeerAbsent: no model is there, or it does not start.
     """
 
-    def __init__(self, config: PromptedPeer, completer: Completer | None = None) -> None:
+    def __init__(self, config: PromptedPeer) -> None:
         self._config = config
         with ExitStack() as stack:
             self._portal = stack.enter_context(start_blocking_portal(name="prompted"))
-            self._completer = completer or self._portal.call(_open, config)
+            self._completer = self._portal.call(_open, config)
             stack.callback(self._portal.call, self._completer.close)
             self._resources = stack.pop_all()
         self._places = asyncio.Semaphore(config.concurrency)

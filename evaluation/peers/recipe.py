@@ -77,7 +77,7 @@ class PromptedPeer(StrictConfig):
     max_new_tokens: int = Field(default=512, ge=16)
     """Budget of one answer."""
     window_chars: int = Field(default=1000, ge=100)
-    """Texts are cut into windows of so many code points, which overlap by a tenth."""
+    """Texts are cut into windows of so many code points, with an eighth of it around each one's own part."""
     concurrency: int = Field(default=16, gt=0)
     """Most requests under way."""
     timeout_seconds: float = Field(default=300.0, gt=0)

@@ -21,7 +21,8 @@ from evaluation.gold import GoldDocument
 from evaluation.intervals import BLOCK_CELLS, resampled_sums
 from evaluation.measure import read_report
 from evaluation.metrics import Case, Tally, tabulate
-from evaluation.predictions import Kept, Prediction
+from evaluation.peers.asking import FOLDER as PEERS
+from pii.spans import Span
 from pii.taxonomy import shipped
 
 NUM_RESAMPLES = 2000
@@ -31,33 +32,52 @@ Counts = NDArray[np.float32]
 """(documents, 3): correct, gold, predicted of one run, by strict match."""
 
 
-def runs(folder_a: Path, folder_b: Path, *, seed: int = 0) -> dict[str, Any]:
+Said = dict[int, dict[str, tuple[Span, ...]]]
+"""Row of the gold set → system → its spans."""
+
+
+def runs(
+    folder_a: Path, folder_b: Path, *, seed: int = 0, systems: tuple[str, str] | None = None
+) -> dict[str, Any]:
     """Compare two evaluations, split by split and system by system.
 
-    Raises StageError: one is not finished, they were not measured on the same documents, or those are gone.
+    Args:
+        folder_a: of one evaluation.
+        folder_b: of another one, or the same again to compare two of its systems.
+        seed: draws the resamples.
+        systems: one of A's systems and one of B's, peers among them; None: each with its namesake.
+
+    Raises StageError: one is not finished, they were not measured on the same documents, those are gone, or a
+    system is not there.
     """
     reports = [read_report(folder) for folder in (folder_a, folder_b)]
-    kept = [_kept(folder) for folder in (folder_a, folder_b)]
+    kept = [_said(folder, made) for folder, made in zip((folder_a, folder_b), reports, strict=True)]
     names = [name for name in reports[0]["splits"] if name in reports[1]["splits"]]
     if not names:
         raise StageError(f"{folder_a} and {folder_b} have no split in common")
     compared: dict[str, Any] = {"a": str(folder_a), "b": str(folder_b), "splits": {}}
     for name in names:
-        said = [one.of(name) for one in kept]
+        said = [one.get(name, {}) for one in kept]
         documents = _same_documents(name, [made["splits"][name] for made in reports], said)
-        compared["splits"][name] = _split(documents, said, seed)
+        compared["splits"][name] = _split(documents, said, seed, systems)
     return compared
 
 
-def _kept(folder: Path) -> Kept:
-    kept = predictions.load(folder)
-    if kept is None:
-        raise StageError(f"{folder}: no predictions that can be read; run `pii eval` again")
-    return kept
+def _said(folder: Path, made: Mapping[str, Any]) -> dict[str, Said]:
+    """What every system of an evaluation said, by split; peers included."""
+    found: dict[str, Said] = {}
+    parts = [folder, *(folder / PEERS / name for name in made.get("peers", ()))]
+    for part in parts:
+        kept = predictions.load(part)
+        if kept is None:
+            raise StageError(f"{part}: no predictions that can be read; run `pii eval` again")
+        for prediction in kept.predictions:
+            found.setdefault(prediction.split, {}).setdefault(prediction.row, {}).update(prediction.spans)
+    return found
 
 
 def _same_documents(
-    name: str, splits: Sequence[Mapping[str, Any]], said: Sequence[Mapping[int, Prediction]]
+    name: str, splits: Sequence[Mapping[str, Any]], said: Sequence[Said]
 ) -> list[GoldDocument]:
     """The gold documents of a split that both runs measured; raises StageError where they differ."""
     if splits[0]["sha256"] != splits[1]["sha256"] or splits[0]["card"] != splits[1]["card"]:
@@ -74,23 +94,33 @@ def _same_documents(
 
 
 def _split(
-    documents: Sequence[GoldDocument], said: Sequence[Mapping[int, Prediction]], seed: int
+    documents: Sequence[GoldDocument], said: Sequence[Said], seed: int, systems: tuple[str, str] | None
 ) -> dict[str, Any]:
-    first = next(iter(said[0].values())).spans
-    systems = [name for name in first if name in next(iter(said[1].values())).spans]
-    return {name: _system(documents, said, name, seed) for name in systems}
+    known = [next(iter(part.values())) for part in said]
+    if systems is None:
+        pairs = {name: (name, name) for name in known[0] if name in known[1]}
+    else:
+        pairs = {f"{systems[0]}, then {systems[1]}": systems}
+        for system, there in zip(systems, known, strict=True):
+            if system not in there:
+                raise StageError(f"no system {system}; there are {', '.join(there)}")
+    return {shown: _system(documents, said, pair, seed) for shown, pair in pairs.items()}
 
 
 def _system(
-    documents: Sequence[GoldDocument], said: Sequence[Mapping[int, Prediction]], system: str, seed: int
+    documents: Sequence[GoldDocument], said: Sequence[Said], systems: tuple[str, str], seed: int
 ) -> dict[str, Any]:
+    found = [
+        [part[entry.row][system] for entry in documents] for part, system in zip(said, systems, strict=True)
+    ]
     a, b = (
-        counts([Case(entry.document, part[entry.row].spans[system]) for entry in documents]) for part in said
+        counts([Case(entry.document, spans) for entry, spans in zip(documents, one, strict=True)])
+        for one in found
     )
     changed = [
         {"row": entry.row, "id": entry.document.id, "a": _as_json(a[index]), "b": _as_json(b[index])}
         for index, entry in enumerate(documents)
-        if said[0][entry.row].spans[system] != said[1][entry.row].spans[system]
+        if found[0][index] != found[1][index]
     ]
     return {"num_documents": len(documents), **difference(a, b, seed), "changed": changed}
 

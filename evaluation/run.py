@@ -173,8 +173,15 @@ def _compare(words: Sequence[str]) -> int:
     parser.add_argument("b", type=Path, metavar="B", help="another one")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--systems",
+        nargs=2,
+        metavar=("SYSTEM_OF_A", "SYSTEM_OF_B"),
+        help="such as merged presidio; A and B may be one folder (default: each system with its namesake)",
+    )
     arguments = parser.parse_args(words)
-    found = compare.runs(arguments.a, arguments.b, seed=arguments.seed)
+    systems = tuple(arguments.systems) if arguments.systems else None
+    found = compare.runs(arguments.a, arguments.b, seed=arguments.seed, systems=systems)
     if arguments.output:
         with writing(arguments.output) as file:
             json.dump(found, file, ensure_ascii=False, indent=2)

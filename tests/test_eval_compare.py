@@ -7,6 +7,8 @@ import pytest
 
 from configs.errors import StageError
 from evaluation import compare, run
+from evaluation.peers import asking
+from evaluation.peers.finding import Finding
 
 
 def counts(correct, gold, predicted):
@@ -98,6 +100,31 @@ def test_the_command_shows_and_writes_the_comparison(measured, tmp_path, capsys)
     assert part["changed"][0]["a"]["predicted"] == 1
     assert part["changed"][0]["b"]["predicted"] == 0
     assert "13800138000" not in (tmp_path / "out.json").read_text()
+
+
+def test_two_systems_of_one_run_are_compared_on_its_documents(measured, monkeypatch, capsys):
+    class Blind:
+        """A peer that finds nothing."""
+
+        description, types = "blind", ("PHONE_NUMBER",)
+
+        def read(self, documents):
+            return (Finding() for _ in documents)
+
+        def close(self):
+            return {}
+
+    monkeypatch.setattr(asking, "installed", lambda kind, python: "1")
+    monkeypatch.setattr(asking, "start", lambda config, card: Blind())
+    folder = measured("a", peers={"blind": {"kind": "jionlp"}})
+    capsys.readouterr()
+    assert run.main(["compare", str(folder), str(folder), "--systems", "patterns", "blind"]) == 0
+    shown = capsys.readouterr().out
+    assert "test, patterns, then blind: 2 documents changed: 1, 2" in shown
+    assert run.main(["compare", str(folder), str(folder)]) == 0
+    assert "test, blind: 0 documents changed" in capsys.readouterr().out
+    assert run.main(["compare", str(folder), str(folder), "--systems", "patterns", "gone"]) == 2
+    assert "no system gone; there are patterns, blind" in capsys.readouterr().err
 
 
 def test_runs_on_different_samples_are_not_compared(measured, capsys):

@@ -86,13 +86,15 @@ class WatchedEngine:
         """Of the engine inside."""
         return self._engine.is_alive
 
-    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+    async def generate(
+        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+    ) -> Generation:
         """See `protocol.Engine.generate`."""
         self._loop = asyncio.get_running_loop()
         if self._remembers:
             self._remembered.append(Call(tuple(prompt_ids), grammar, max_new_tokens))
         began = time.perf_counter()
-        made = await self._engine.generate(prompt_ids, grammar, max_new_tokens)
+        made = await self._engine.generate(prompt_ids, grammar, max_new_tokens, end_bias)
         self.traffic.busy += time.perf_counter() - began
         self.traffic.num_calls += 1
         self.traffic.num_prompt_tokens += len(prompt_ids)

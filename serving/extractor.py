@@ -32,7 +32,7 @@ from serving import merging
 from serving.answer_facts import AnswerFacts
 from serving.candidates import Candidate, candidates
 from serving.engines import choice
-from serving.engines.protocol import Dtype, Engine, VllmSettings
+from serving.engines.protocol import Dtype, Engine, RemoteSettings, VllmSettings
 from serving.lists import Lists, without_overlap
 from serving.model_detector import Reading, Usage
 from serving.scoring import Calibration, OperatingPoint, contributions, read_calibration, scored
@@ -45,6 +45,17 @@ logger = logging.getLogger(__name__)
 
 Detectors = Literal["merged", "model", "patterns"]
 """Who looks: the model and the patterns, merged; the model alone; the patterns alone."""
+
+
+class EndBias(StrictConfig):
+    """What is taken off the logit of ending the list, in nats (see `serving.engines.ending`).
+
+    2 lets the model go on where it thought the end up to seven times as likely as a further entity.
+    """
+
+    recall: float = Field(default=0.0, ge=0, le=20)
+    balanced: float = Field(default=0.0, ge=0, le=20)
+    precision: float = Field(default=0.0, ge=0, le=20)
 
 
 class ExtractorConfig(StrictConfig):
@@ -61,7 +72,8 @@ class ExtractorConfig(StrictConfig):
     """Which threshold of the model's calibration decides where a request does not say. Without a calibration
     there are no scores, and it has no effect."""
     engine: choice.EngineName = "auto"
-    """``auto``: vLLM where it is installed, otherwise transformers."""
+    """``auto``: vLLM where it is installed, otherwise transformers. ``remote``: a server elsewhere
+    (`remote`)."""
     dtype: Dtype = "auto"
     """Number format of the weights; ``auto``: float32 on a CPU, bfloat16 on a GPU."""
     max_text_chars: int = Field(default=1_000_000, gt=0)
@@ -74,8 +86,12 @@ class ExtractorConfig(StrictConfig):
     """Most windows that the engine decodes together."""
     grounded: bool = True
     """Whether the grammar binds values to the text. False only to measure the model without it."""
+    end_bias: EndBias = EndBias()
+    """How much further than by itself the model looks for entities, at each operating point."""
     vllm: VllmSettings = VllmSettings()
     """What only vLLM has."""
+    remote: RemoteSettings = RemoteSettings()
+    """The server of the engine ``remote``."""
 
     @model_validator(mode="after")
     def _names_a_model(self) -> Self:
@@ -145,6 +161,7 @@ class Plan:
         calibration: turns evidence into scores; None: there are none.
         threshold: the score from which a candidate counts; None without a calibration.
         lists: what the caller allows and denies.
+        end_bias: how much further the model looks.
     """
 
     detectors: Detectors
@@ -153,6 +170,7 @@ class Plan:
     calibration: Calibration | None = None
     threshold: float | None = None
     lists: Lists | None = None
+    end_bias: float = 0.0
 
 
 class Extractor:
@@ -312,7 +330,14 @@ class Extractor:
             calibration=calibration,
             threshold=self._threshold(calibration, threshold),
             lists=lists or None,
+            end_bias=self._end_bias(threshold),
         )
+
+    def _end_bias(self, asked: float | OperatingPoint | None) -> float:
+        """That of the operating point; a threshold in numbers has none."""
+        point = self.config.operating_point if asked is None else asked
+        bias: float = getattr(self.config.end_bias, point) if isinstance(point, str) else 0.0
+        return bias
 
     def _threshold(
         self, calibration: Calibration | None, asked: float | OperatingPoint | None
@@ -401,7 +426,7 @@ class Extractor:
             return None
         assert self._portal is not None
         assert self._detector is not None
-        return self._portal.start_task_soon(self._detector.read, text, plan.model_types)
+        return self._portal.start_task_soon(self._detector.read, text, plan.model_types, plan.end_bias)
 
 
 async def _start_engine(config: ExtractorConfig, manifest: ModelManifest) -> Engine:
@@ -413,6 +438,7 @@ async def _start_engine(config: ExtractorConfig, manifest: ModelManifest) -> Eng
         max_batch=config.max_batch,
         max_model_tokens=manifest.context_tokens,
         vllm=config.vllm,
+        remote=config.remote,
     )
 
 

@@ -126,10 +126,16 @@ class ModelDetector:
         self._places = asyncio.Semaphore(concurrency)
         self.num_waiting, self.num_running = 0, 0
 
-    async def read(self, text: str, types: Sequence[str]) -> Reading:
-        """Find entities of the types, all of which the model has been trained on."""
+    async def read(self, text: str, types: Sequence[str], end_bias: float = 0.0) -> Reading:
+        """Find entities of the types, all of which the model has been trained on.
+
+        Args:
+            text: the whole text.
+            types: in taxonomy order.
+            end_bias: how much further the model looks (see `Engine.generate`).
+        """
         cut = windows.cut(text, self.manifest.window_chars, self.manifest.window_margin)
-        outcomes = await together(self._ask(text, window, types, MAX_SPLITS) for window in cut)
+        outcomes = await together(self._ask(text, window, types, end_bias, MAX_SPLITS) for window in cut)
         parts = [part for outcome in outcomes for part in outcome]
         used = [part for part in parts if part.used]
         found = windows.gather([p.window for p in used], [p.spans for p in used])
@@ -145,9 +151,11 @@ class ModelDetector:
             usage=sum((part.usage for part in parts), Usage()),
         )
 
-    async def _ask(self, text: str, window: Window, types: Sequence[str], splits: int) -> list[_Part]:
+    async def _ask(
+        self, text: str, window: Window, types: Sequence[str], end_bias: float, splits: int
+    ) -> list[_Part]:
         """Outcomes of a window or, where its answer does not fit, of its halves too."""
-        part = await self._answer(text[window.start : window.end], window, types)
+        part = await self._answer(text[window.start : window.end], window, types, end_bias)
         halves = windows.halves(text, window, self.manifest.window_margin) if splits else None
         # An answer most of whose values have no place left in the text is a loop, and not short of room:
         # to split would cost 2 ** MAX_SPLITS answers that loop too.
@@ -155,7 +163,7 @@ class ModelDetector:
         if not part.truncated or loops or halves is None:
             return [part]
         asked = _Part(window, replace(part.facts, asked_again=True), used=False, usage=part.usage)
-        left, right = await together(self._ask(text, half, types, splits - 1) for half in halves)
+        left, right = await together(self._ask(text, half, types, end_bias, splits - 1) for half in halves)
         return [asked, *left, *right]
 
     @asynccontextmanager
@@ -174,7 +182,7 @@ class ModelDetector:
             self.num_running -= 1
             self._places.release()
 
-    async def _answer(self, piece: str, window: Window, types: Sequence[str]) -> _Part:
+    async def _answer(self, piece: str, window: Window, types: Sequence[str], end_bias: float) -> _Part:
         async with self._place() as waiting_s:
             prompt = codec.prompt(piece, types)
             prompt_ids, _ = codec.encode(self._tokenizer, prompt, answer_next=True)
@@ -184,7 +192,7 @@ class ModelDetector:
             style = self.manifest.answer_style
             grammar = codec.grammar(piece, types, style) if self._grounded else None
             began = time.perf_counter()
-            generation = await self._engine.generate(prompt_ids, grammar, budget)
+            generation = await self._engine.generate(prompt_ids, grammar, budget, end_bias)
             engine_s = time.perf_counter() - began
         answer = codec.parse(generation.text, style)
         known = evidence.read(generation, self._lengths(generation.token_ids), len(answer.mentions))

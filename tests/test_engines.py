@@ -74,11 +74,15 @@ def prompts(untrained_model: Path) -> list[list[int]]:
 
 
 def answer_all(
-    portal: BlockingPortal, engine: Engine, prompts: list[list[int]], budget: int = 48
+    portal: BlockingPortal,
+    engine: Engine,
+    prompts: list[list[int]],
+    budget: int = 48,
+    end_bias: float = 0.0,
 ) -> list[Generation]:
     async def all_at_once() -> list[Generation]:
         calls = [
-            engine.generate(prompt, codec.grammar(text, TYPES), budget)
+            engine.generate(prompt, codec.grammar(text, TYPES), budget, end_bias)
             for text, prompt in zip(HOSTILE, prompts, strict=True)
         ]
         return await asyncio.gather(*calls)
@@ -262,6 +266,22 @@ def test_auto_is_vllm_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> 
         choice.resolve("vllm")
 
 
+def test_a_bias_on_the_end_makes_the_model_go_on(
+    portal: BlockingPortal, transformers_engine: Engine, prompts: list[list[int]]
+) -> None:
+    free = answer_all(portal, transformers_engine, prompts)
+    forced = answer_all(portal, transformers_engine, prompts, end_bias=1000.0)
+    check_answers(forced)
+    # Whatever the model thinks of its end, it never writes it of its own will.
+    assert {generation.finish for generation in forced} == {"length"}
+    for one, other in zip(free, forced, strict=True):
+        # Up to where the bias matters they are the same, log-probabilities too.
+        same = 0
+        while same < len(one.token_ids) and one.token_ids[same] == other.token_ids[same]:
+            same += 1
+        assert one.token_logprobs[:same] == pytest.approx(other.token_logprobs[:same], abs=1e-4)
+
+
 @pytest.mark.slow
 def test_both_engines_give_the_same_tokens(
     portal: BlockingPortal, transformers_engine: Engine, vllm_engine: Engine, prompts: list[list[int]]
@@ -272,6 +292,10 @@ def test_both_engines_give_the_same_tokens(
         assert one.token_ids == other.token_ids
         assert one.text == other.text
         assert one.finish == other.finish
+        assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=1e-3)
+    ours, theirs = (answer_all(portal, e, prompts, end_bias=3.0) for e in (transformers_engine, vllm_engine))
+    assert [one.token_ids for one in ours] == [other.token_ids for other in theirs]
+    for one, other in zip(ours, theirs, strict=True):
         assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=1e-3)
 
 

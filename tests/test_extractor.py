@@ -46,7 +46,9 @@ class ScriptedEngine:
     def __init__(self, answer: Callable[[str], str]) -> None:
         self.answer, self.prompts, self.running, self.most = answer, list[str](), 0, 0
 
-    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+    async def generate(
+        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+    ) -> Generation:
         prompt = "".join(map(chr, prompt_ids))
         text = re.findall(
             r"<\|im_start\|>user\n(.*)<\|im_end\|>\n<\|im_start\|>assistant\n", prompt, re.DOTALL

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from configs.errors import ConfigError
-from serving.engines.protocol import Dtype, Engine, VllmSettings
+from serving.engines.protocol import Dtype, Engine, RemoteSettings, VllmSettings
 
-EngineName = Literal["auto", "vllm", "transformers"]
+EngineName = Literal["auto", "vllm", "transformers", "remote"]
 
 
-def resolve(name: EngineName) -> Literal["vllm", "transformers"]:
+def resolve(name: EngineName) -> Literal["vllm", "transformers", "remote"]:
     """``auto`` is vLLM where it is installed. Raises ConfigError where the named one is not."""
+    if name == "remote":
+        return name
     if name == "auto":
         return "vllm" if importlib.util.find_spec("vllm") else "transformers"
     if not importlib.util.find_spec(name):
@@ -30,6 +32,7 @@ async def start(
     max_batch: int,
     max_model_tokens: int,
     vllm: VllmSettings,
+    remote: RemoteSettings | None = None,
 ) -> Engine:
     """Load a model folder into an engine; takes seconds.
 
@@ -40,8 +43,16 @@ async def start(
         max_batch: most requests decoded at once.
         max_model_tokens: most tokens of prompt and answer together.
         vllm: used by vLLM alone.
+        remote: used by the engine elsewhere alone; what is not in it is that server's own matter.
+
+    Raises EngineError: the server does not answer (yet).
     """
-    if resolve(name) == "vllm":
+    chosen = resolve(name)
+    if chosen == "remote":
+        from serving.engines.remote_engine import RemoteEngine
+
+        return await RemoteEngine.start(folder, remote or RemoteSettings())
+    if chosen == "vllm":
         from serving.engines.vllm_engine import VllmEngine
 
         return await VllmEngine.start(

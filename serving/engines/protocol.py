@@ -25,8 +25,9 @@ class Generation:
         text: the answer without its end-of-turn token; may hold values, so it is never shown by repr.
         token_ids: its tokens.
         token_logprobs: natural logarithm of each token's probability among the tokens that the grammar
-            allowed; as long as `token_ids`. vLLM masks before it reports, so that what the model would have
-            said without the grammar is not to be had there; ``docs/scores.md`` says what that costs.
+            allowed; as long as `token_ids`, or empty where a server elsewhere does not tell. vLLM masks
+            before it reports, so that what the model would have said without the grammar is not to be had
+            there; ``docs/scores.md`` says what that costs.
         finish: ``stop``: the model ended its turn; ``length``: the budget ended it.
         grammar_s: how long compiling the grammar took, in seconds; None where there was none, or where the
             engine compiles it out of sight (vLLM).
@@ -47,7 +48,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """``vllm`` or ``transformers``."""
+        """``vllm``, ``transformers`` or ``remote``."""
 
     @property
     def description(self) -> str:
@@ -57,13 +58,17 @@ class Engine(Protocol):
     def is_alive(self) -> bool:
         """Whether requests can still be served; an engine that has died stays dead."""
 
-    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+    async def generate(
+        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+    ) -> Generation:
         """Answer one prompt. Cancelling the call ends the request.
 
         Args:
             prompt_ids: the prompt's tokens, ending with the opening of the assistant's turn.
             grammar: llguidance's dialect of Lark, or None for free text.
             max_new_tokens: budget of the answer, its end-of-turn token included.
+            end_bias: what is taken off the logits of the tokens that end the list (`ending.ending_ids`): with
+                more of it the model looks further. `Generation.token_logprobs` are those without it.
 
         Raises:
             EngineError: the engine is gone or could not serve the request.
@@ -87,3 +92,18 @@ class VllmSettings(StrictConfig):
     speculative_tokens: int = Field(default=0, ge=0, le=16)
     """Tokens proposed by n-gram lookup in the prompt; 0: none. Helps a single stream, costs throughput under
     load."""
+
+
+class RemoteSettings(StrictConfig):
+    """A server that has the model elsewhere."""
+
+    url: str | None = None
+    """Where it is, such as ``http://gpu-1:8000``, without ``/v1``; required for the engine ``remote``."""
+    model: str | None = None
+    """The name under which it has the model; null where it has only one."""
+    dialect: Literal["vllm", "openai"] = "vllm"
+    """``vllm``: grammar, tokens and log-probabilities go over the wire, as in process. ``openai``: what
+    every such server understands; values are then not bound to the text while decoding, and those that are
+    not in it are dropped and counted afterwards."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Longest wait for one answer, in seconds."""

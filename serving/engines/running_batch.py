@@ -48,6 +48,7 @@ class Row:
         matcher: llguidance's state of this row's grammar, or None.
         max_new_tokens: budget, the end-of-turn token included.
         lookup: what its next tokens are guessed from.
+        end_bias: what is taken off the logits of the tokens that end the list.
         done: takes the finished row; cancelled by a caller who went away.
     """
 
@@ -55,6 +56,7 @@ class Row:
     matcher: Any
     max_new_tokens: int
     lookup: Lookup
+    end_bias: float = 0.0
     done: Future[Row] = field(default_factory=Future)
     token_ids: list[int] = field(default_factory=list)
     token_logprobs: list[float] = field(default_factory=list)
@@ -105,10 +107,11 @@ class RunningBatch:
     Args:
         model: a causal language model of transformers, in evaluation mode.
         stop_ids: tokens that end an answer.
+        ending: ids of the tokens that end its list, on which a row's bias lies.
     """
 
-    def __init__(self, model: Any, stop_ids: frozenset[int]) -> None:
-        self._model, self._stop_ids = model, stop_ids
+    def __init__(self, model: Any, stop_ids: frozenset[int], ending: torch.Tensor | None = None) -> None:
+        self._model, self._stop_ids, self._ending = model, stop_ids, ending
         self.rows: list[Row] = []
         self._cache: Any = None
         self._mask_BT: torch.Tensor | None = None
@@ -171,7 +174,7 @@ class RunningBatch:
             if allowed is not None:
                 allowed_V = torch.frombuffer(bytearray(allowed), dtype=torch.uint8)
                 logits_V.masked_fill_(allowed_V.to(logits_V.device) == 0, float("-inf"))
-        best_N = logits_NV.argmax(dim=1)
+        best_N = self._biased(logits_NV, row.end_bias).argmax(dim=1)
         logprobs_N = logits_NV.gather(1, best_N[:, None])[:, 0] - logits_NV.logsumexp(dim=1)
         guesses = [*draft.token_ids, None]
         for place, (token, logprob) in enumerate(zip(best_N.tolist(), logprobs_N.tolist(), strict=True)):
@@ -179,6 +182,14 @@ class RunningBatch:
             if row.finish or token != guesses[place]:
                 return place + 1
         return known
+
+    def _biased(self, logits_NV: torch.Tensor, end_bias: float) -> torch.Tensor:
+        if not end_bias or self._ending is None:
+            return logits_NV
+        # A copy: log-probabilities are those without the bias.
+        biased_NV = logits_NV.clone()
+        biased_NV[:, self._ending] -= end_bias
+        return biased_NV
 
     def _forget(self, width: int, kept: list[int]) -> None:
         """Take back the newest columns but for each row's first `kept` ones, and close up what lies idle."""

@@ -16,6 +16,7 @@ from pii import codec
 from pii.spans import Span
 from pii.taxonomy import shipped
 from serving.engines.drafting import Lookup
+from serving.engines.ending import ending_ids
 from serving.engines.grammars import Grammars
 from serving.engines.protocol import Dtype, EngineError, Generation
 from serving.engines.running_batch import Row, RunningBatch
@@ -58,6 +59,7 @@ class TransformersEngine:
             from_tokenizer(self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn)
         )
         self._shape: list[int] = self._tokenizer(_shape(), add_special_tokens=False)["input_ids"]
+        self._ending = torch.tensor(ending_ids(self._tokenizer), device=device)
         self._max_batch = max_batch
         self.description = f"transformers {transformers.__version__}, {device}, {chosen}"
         self._waiting: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
@@ -70,7 +72,9 @@ class TransformersEngine:
         """Whether the worker runs."""
         return not self._closed and self._worker.is_alive()
 
-    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+    async def generate(
+        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+    ) -> Generation:
         """See `protocol.Engine.generate`."""
         if self._closed:
             raise EngineError("the engine is closed")
@@ -78,7 +82,7 @@ class TransformersEngine:
         if grammar is not None:
             # Takes a millisecond or more and leaves the interpreter free: off the event loop.
             matcher, grammar_s = await asyncio.to_thread(self._grammars.matcher, grammar)
-        row = Row(prompt_ids, matcher, max_new_tokens, Lookup([*self._shape, *prompt_ids]))
+        row = Row(prompt_ids, matcher, max_new_tokens, Lookup([*self._shape, *prompt_ids]), end_bias)
         self._waiting.put(row)
         await asyncio.wrap_future(row.done)
         assert row.finish
@@ -100,7 +104,7 @@ class TransformersEngine:
     def _work(self) -> None:
         import torch
 
-        batch = RunningBatch(self._model, self._stop_ids)
+        batch = RunningBatch(self._model, self._stop_ids, self._ending)
         closing = False
         with torch.inference_mode():
             while batch.rows or not closing:
@@ -118,7 +122,7 @@ class TransformersEngine:
                     for row in batch.rows + joining:
                         if not row.done.done() and row.done.set_running_or_notify_cancel():
                             row.done.set_exception(EngineError(f"decoding failed ({kind})"))
-                    batch = RunningBatch(self._model, self._stop_ids)
+                    batch = RunningBatch(self._model, self._stop_ids, self._ending)
 
     def _collect(self, batch: RunningBatch, joining: list[Row]) -> bool:
         """Take what waits, up to a full batch; sleep only where nothing is under way. True: closing."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pii import codec
+from serving.engines.ending import ending_ids
 from serving.engines.protocol import Dtype, EngineError, Generation, VllmSettings
 from serving.silence import describe
 
@@ -38,6 +39,7 @@ class VllmEngine:
         self._engine, self._tokenizer, self.description = engine, tokenizer, description
         self._end_of_turn = tokenizer.convert_tokens_to_ids(codec.TURN_END)
         self._stop_ids = {self._end_of_turn, tokenizer.eos_token_id}
+        self._ending = ending_ids(tokenizer)
 
     @classmethod
     async def start(
@@ -73,7 +75,9 @@ class VllmEngine:
         """Whether the engine core's process runs."""
         return not self._engine.errored
 
-    async def generate(self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int) -> Generation:
+    async def generate(
+        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+    ) -> Generation:
         """See `protocol.Engine.generate`."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
@@ -84,6 +88,7 @@ class VllmEngine:
             # The text is made from the tokens here, once, as with the other engine.
             detokenize=False,
             stop_token_ids=[self._end_of_turn],
+            logit_bias=dict.fromkeys(self._ending, -end_bias) if end_bias else None,
             structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

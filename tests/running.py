@@ -26,7 +26,7 @@ class Server:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def wait_until_ready(self, seconds: float = 120) -> None:
+    def wait_until_ready(self, seconds: float = 300) -> None:
         """Until it can read texts; fails with its log where it ends before."""
         until(lambda: self.client.get("/readyz").status_code == 200, seconds, self)
 
@@ -61,4 +61,8 @@ def serving(folder: Path, *assignments: str, config: Path | None = None, **clien
         # Unless the test has done so.
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -208,4 +209,87 @@ def test_what_can_be_mended_is_one_line_and_code_two(tmp_path, capsys, changes, 
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert message in lines[0]
+    assert not (tmp_path / "run/model").exists()
+
+
+def test_the_measured_numbers_stand_beside_the_planned_ones(trained):
+    facts = json.loads((trained / "run/manifest.json").read_text())["training"]
+    plan = facts["plan"]
+    assert plan["steps"] == {"estimated": 40, "measured": 40}
+    assert plan["trainable"]["estimated"] == plan["trainable"]["measured"] == facts["trainable_parameters"]
+    assert plan["minutes"]["measured"] == facts["minutes"]
+    assert plan["memory_gb"]["measured"] == facts["peak_memory_gb"]["process"]
+    assert (
+        0 < plan["memory_gb"]["estimated"] < plan["memory_gb"]["measured"]
+    )  # which counts the libraries too
+    assert "| plan.memory_gb.estimated |" in (trained / "run/model/README.md").read_text()
+
+
+def test_a_data_set_without_examples_is_said(tmp_path, capsys):
+    folder = write_data(tmp_path / "data")
+    (folder / "train.jsonl").write_text("")
+    assert train(write_recipe(tmp_path, folder)) == 2
+    assert "train.jsonl: no examples; look at refused.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "run/model").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_too_little_memory_is_one_line_with_ways_out(trained, tmp_path, monkeypatch, capsys, error):
+    from training.trainer import AnswerTrainer
+
+    def exhausted(self, *args, **options):
+        raise error
+
+    monkeypatch.setattr(AnswerTrainer, "compute_loss", exhausted)
+    assert train(write_recipe(tmp_path, trained / "data")) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "too little memory for batch.tokens 512: halve it" in said
+    assert not (tmp_path / "run/model").exists()
+    assert not (tmp_path / "run/manifest.json").exists()
+
+
+def test_a_logger_that_is_not_installed_is_named_before_anything_is_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sft, "find_spec", lambda name: None if name == "wandb" else object())
+    recipe = write_recipe(tmp_path, tmp_path / "nowhere", watch={"report_to": ["tensorboard", "wandb"]})
+    assert train(recipe) == 2
+    assert "watch.report_to: wandb is not installed: pip install wandb" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tokenizer_that_is_too_large_for_the_model_is_said(trained, tmp_path, capsys):
+    from tokenizers import AddedToken
+
+    base = tmp_path / "base"
+    shutil.copytree(trained / "run/model", base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.add_tokens([AddedToken(f"<extra-{index}>") for index in range(3)])
+    tokenizer.save_pretrained(base)
+    assert train(write_recipe(tmp_path, trained / "data", base=str(base))) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"the tokenizer has {len(tokenizer)} tokens, the model {len(tokenizer) - 3}" in said
+    assert not (tmp_path / "run/model").exists()
+
+
+def test_an_adapter_of_other_weights_of_the_same_shape_is_refused(trained, tmp_path, capsys):
+    base = tmp_path / "base"
+    shutil.copytree(trained / "run/model", base)
+    first = write_recipe(
+        tmp_path, trained / "data", base=str(base), method="lora", output=str(tmp_path / "one")
+    )
+    assert train(first, "length.max_steps=1") == 0
+    other = AutoModelForCausalLM.from_pretrained(base)
+    other.model.norm.weight.data += 1
+    other.save_pretrained(base)
+    adapter = str(tmp_path / "one/adapter")
+    again = write_recipe(tmp_path, trained / "data", base=str(base), method="lora", init_from=adapter)
+    assert train(again, "length.max_steps=1") == 2
+    assert "trained on other weights than" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "run/model").exists()

@@ -6,6 +6,7 @@ estimated from characters; memory and time are rough, and the run's manifest tel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,6 +50,24 @@ class Plan:
     def as_json(self) -> dict[str, float]:
         """The numbers by name."""
         return asdict(self)
+
+
+def beside(planned: Plan, facts: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Each estimate of a plan with what the run measured beside it.
+
+    The measured memory is the GPU's where there is one; else the process's, libraries included (about 0.7 GB).
+    """
+    peak = facts["peak_memory_gb"]
+    measured = {
+        "trainable": facts["trainable_parameters"],
+        "steps": facts["steps"],
+        "minutes": facts["minutes"],
+        "memory_gb": peak.get("gpu", peak["process"]),
+    }
+    estimates = planned.as_json()
+    return {
+        name: {"estimated": round(estimates[name], 2), "measured": value} for name, value in measured.items()
+    }
 
 
 def explain(recipe: TrainRecipe) -> str:

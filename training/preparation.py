@@ -8,11 +8,12 @@ from itertools import chain, islice
 from random import Random
 from typing import Any
 
-from pii.errors import DataError
+from pii.errors import DataError, ModelFolderError
 from training import device, pairs
 from training.bare import make_model
 from training.base import Base, load_model, resolve
 from training.examples import DataFolder, Example, LeftOut, Row, encode_rows, entity_types
+from training.merge import BASE, check_base
 from training.methods import attach
 from training.objective_recipe import Distillation, Preference
 from training.recipe import BareBase, TrainRecipe
@@ -113,7 +114,14 @@ def _model(recipe: TrainRecipe, base: Base | None, tokenizer: Any, where: device
     from transformers import set_seed
 
     set_seed(recipe.seed)
+    if recipe.init_from is not None and base is not None and (recipe.init_from / BASE).is_file():
+        check_base(recipe.init_from, base)
     model = _begun(recipe, base, tokenizer, where)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise ModelFolderError(
+            f"{recipe.base}: the tokenizer has {len(tokenizer)} tokens, the model"
+            f" {model.get_input_embeddings().num_embeddings}: fetch both from one place"
+        )
     kernel = device.varlen_attention()
     if kernel and device.packs(recipe):
         model.set_attn_implementation(kernel)

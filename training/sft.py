@@ -9,20 +9,22 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from configs.atomic import writing, writing_folder
 from configs.command import config_of, parser, run
+from configs.errors import ConfigError
 from configs.stage import Stage, read_manifest, versions
 from pii import codec
 from pii.model_folder import ModelManifest
 from training import checkpoints, device, objectives, processes
 from training.base import Base, resolve
 from training.curves import draw
-from training.examples import DataFolder, LeftOut, count_by_source
+from training.examples import DataFolder, LeftOut, count_by_source, num_tokens
 from training.failures import mendable
 from training.folder import write_model_folder
 from training.merge import merged_model, stored_dtype, write_record
@@ -65,6 +67,7 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
 
     Raises UserError: data, base or output folder cannot be used.
     """
+    _check_loggers(recipe)
     processes.join(recipe)
     data, base, stage = begin(recipe)
     if processes.on_main(stage.is_current):
@@ -76,10 +79,12 @@ def train(recipe: TrainRecipe) -> dict[str, Any]:
 
     with mendable(recipe):
         job = prepare(recipe, data, base, where)
+        planned = _planned(job)
         folder = recipe.output / "checkpoints"
         facts = _fit(job, processes.on_main(partial(checkpoints.prepare, folder, stage.identity)))
         if not processes.is_main():
             return {}
+        facts["plan"] = planned(facts)
         _write_left_out(recipe.output / "left_out.jsonl", job.left_out)
         _write_model(job, base, _manifest(job, data, base, facts))
     return stage.finish(
@@ -99,6 +104,26 @@ def begin(recipe: TrainRecipe) -> tuple[DataFolder, Base | None, Stage]:
         base = processes.on_main(partial(resolve, recipe.base, recipe.revision))
     inputs = processes.on_main(partial(_inputs, recipe, data, base))
     return data, base, Stage("train", recipe.output, recipe, inputs)
+
+
+def _check_loggers(recipe: TrainRecipe) -> None:
+    """Raises ConfigError where a logger of the recipe is not installed: at once, not after hours."""
+    for name in recipe.watch.report_to:
+        if find_spec(name) is None:
+            raise ConfigError(
+                f"watch.report_to: {name} is not installed: pip install {name}, or leave it out"
+            )
+
+
+def _planned(job: Job) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What `--explain` would say of the run; called with the measured facts, it puts the two side by side."""
+    from training.plan import beside, plan
+
+    made = plan(job.recipe, job.model, [num_tokens(example) for example in job.train], job.where)
+    logger.info(
+        "planned: %d steps, about %.1f GB, about %.0f minutes", made.steps, made.memory_gb, made.minutes
+    )
+    return partial(beside, made)
 
 
 def _inputs(recipe: TrainRecipe, data: DataFolder, base: Base | None) -> dict[str, str]:

@@ -219,9 +219,7 @@ def test_the_measured_numbers_stand_beside_the_planned_ones(trained):
     assert plan["trainable"]["estimated"] == plan["trainable"]["measured"] == facts["trainable_parameters"]
     assert plan["minutes"]["measured"] == facts["minutes"]
     assert plan["memory_gb"]["measured"] == facts["peak_memory_gb"]["process"]
-    assert (
-        0 < plan["memory_gb"]["estimated"] < plan["memory_gb"]["measured"]
-    )  # which counts the libraries too
+    assert 0 < plan["memory_gb"]["estimated"] < plan["memory_gb"]["measured"]
     assert "| plan.memory_gb.estimated |" in (trained / "run/model/README.md").read_text()
 
 
@@ -229,7 +227,7 @@ def test_a_data_set_without_examples_is_said(tmp_path, capsys):
     folder = write_data(tmp_path / "data")
     (folder / "train.jsonl").write_text("")
     assert train(write_recipe(tmp_path, folder)) == 2
-    assert "train.jsonl: no examples; look at refused.jsonl" in capsys.readouterr().err
+    assert "no examples in train; look at refused.jsonl" in capsys.readouterr().err
     assert not (tmp_path / "run/model").exists()
 
 

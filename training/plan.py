@@ -55,7 +55,7 @@ class Plan:
 def beside(planned: Plan, facts: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Each estimate of a plan with what the run measured beside it.
 
-    The measured memory is the GPU's where there is one; else the process's, libraries included (about 0.7 GB).
+    The measured memory is the GPU's where there is one; else the process's, with about 0.7 GB of libraries.
     """
     peak = facts["peak_memory_gb"]
     measured = {

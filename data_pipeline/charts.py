@@ -120,3 +120,55 @@ def _dot(mark: Mark, end: float, middle: int, colour: str, name: str) -> list[st
             f'<line x1="{low}" y1="{middle}" x2="{high}" y2="{middle}" stroke="{colour}" stroke-width="2"/>'
         )
     return lines
+
+
+SIDE, PAD = 300, 40
+"""Side of a square chart, and the room around it for its labels, in pixels."""
+
+Line = Sequence[tuple[float, float]]
+
+
+def square(
+    title: str, x: str, y: str, lines: Mapping[str, Line], points: Mapping[str, tuple[float, float]]
+) -> str:
+    """Shares against shares, both axes from 0 to 1: lines by name, and single points with their names.
+
+    A line named ``ideal`` is drawn thin and grey.
+    """
+
+    def place(across: float, up: float) -> tuple[float, float]:
+        return round(PAD + SIDE * across, 1), round(PAD + SIDE * (1 - up), 1)
+
+    size = SIDE + 2 * PAD
+    body = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" width="{size}" height="{size}" '
+        f'role="img" aria-label="{html.escape(title)}" font-family="system-ui, sans-serif" font-size="11">',
+        f'<rect x="{PAD}" y="{PAD}" width="{SIDE}" height="{SIDE}" fill="#fff" stroke="#c9d2db"/>',
+        f'<text x="{PAD}" y="18" font-size="13" font-weight="bold">{html.escape(title)}</text>',
+        f'<text x="{PAD + SIDE}" y="{size - 4}" text-anchor="end">{html.escape(x)}</text>',
+        f'<text x="{PAD}" y="34">{html.escape(y)}</text>',
+    ]
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        (at, _), (_, height) = place(tick, 0), place(0, tick)
+        body += [
+            f'<line x1="{at}" y1="{PAD}" x2="{at}" y2="{PAD + SIDE}" stroke="#eef1f4"/>',
+            f'<line x1="{PAD}" y1="{height}" x2="{PAD + SIDE}" y2="{height}" stroke="#eef1f4"/>',
+            f'<text x="{at}" y="{PAD + SIDE + 14}" text-anchor="middle" fill="#667">{tick:g}</text>',
+            f'<text x="{PAD - 6}" y="{height + 4}" text-anchor="end" fill="#667">{tick:g}</text>',
+        ]
+    for index, (name, line) in enumerate(lines.items()):
+        joined = " ".join("{},{}".format(*place(*point)) for point in line)
+        look = 'stroke="#9aa5b1" stroke-dasharray="4 3"' if name == "ideal" else f'stroke="{COLOURS[index]}"'
+        body.append(f'<polyline points="{joined}" fill="none" {look} stroke-width="2"/>')
+        if name != "ideal":
+            body += [
+                '<circle cx="{}" cy="{}" r="3" fill="{}"/>'.format(*place(*p), COLOURS[index]) for p in line
+            ]
+    for index, (name, point) in enumerate(points.items(), 1):
+        at, height = place(*point)
+        colour, told = COLOURS[index % len(COLOURS)], html.escape(name)
+        body += [
+            f'<circle cx="{at}" cy="{height}" r="5" fill="{colour}"/>',
+            f'<text x="{at - 8}" y="{height + 14}" text-anchor="end" fill="{colour}">{told}</text>',
+        ]
+    return "\n".join([*body, "</svg>"])

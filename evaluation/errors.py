@@ -33,14 +33,17 @@ class Example:
     Attributes:
         id: of the document.
         pieces: the whole text, in order.
-        kinds: kinds of error in it, sorted.
-        types: entity types that its errors are about, sorted.
+        faults: its errors as (kind, type), sorted, each once; where two types are confused, one of each.
     """
 
     id: str
     pieces: tuple[Piece, ...]
-    kinds: tuple[str, ...]
-    types: tuple[str, ...]
+    faults: tuple[tuple[str, str], ...]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of error in it, sorted."""
+        return tuple(sorted({kind for kind, _ in self.faults}))
 
 
 def pieces(text: str, gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[Piece, ...]:
@@ -62,28 +65,23 @@ def examples(cases: Iterable[Case], limit: int) -> list[Example]:
     for case in cases:
         if len(found) == limit:
             break
-        kinds, types = _faults(case)
-        if kinds:
+        faults = _faults(case)
+        if faults:
             cut = pieces(case.document.text, case.document.spans, case.predicted)
-            found.append(Example(case.document.id, cut, tuple(sorted(kinds)), tuple(sorted(types))))
+            found.append(Example(case.document.id, cut, tuple(sorted(faults))))
     return found
 
 
-def _faults(case: Case) -> tuple[set[str], set[str]]:
-    kinds: set[str] = set()
-    types: set[str] = set()
+def _faults(case: Case) -> set[tuple[str, str]]:
+    faults: set[tuple[str, str]] = set()
     for component in matching.components(case.document.spans, case.predicted):
         paired = matching.pairs(component, matching.LIKENESS)
         for gold, predicted, _ in paired:
             if (kind := error_kind(gold, predicted)) != "correct":
-                kinds.add(kind)
-                types |= {gold.type, predicted.type}
+                faults |= {(kind, gold.type), (kind, predicted.type)}
         for kind, spans, partners in (
             ("missed", component.gold, [gold for gold, _, _ in paired]),
             ("spurious", component.predicted, [predicted for _, predicted, _ in paired]),
         ):
-            alone = [span for span in spans if span not in partners]
-            if alone:
-                kinds.add(kind)
-                types |= {span.type for span in alone}
-    return kinds, types
+            faults |= {(kind, span.type) for span in spans if span not in partners}
+    return faults

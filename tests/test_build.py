@@ -12,6 +12,7 @@ from configs.reader import RECIPES, load
 from configs.stage import read_manifest
 from data_pipeline import build as command
 from data_pipeline import preparation
+from data_pipeline.bench import prove
 from data_pipeline.dedup import identifying_values, ngrams, tokens
 from data_pipeline.highlight import labelled_rows
 from data_pipeline.recipe import DataConfig
@@ -216,6 +217,18 @@ def test_a_value_without_a_label_stops_the_build(tmp_path, capsys, monkeypatch):
     assert "error: synthetic-0 (" in message
     assert "PHONE_NUMBER at 3-14" in message
     assert not (tmp_path / "set" / "manifest.json").exists()
+
+
+def test_the_benchmark_proves_what_was_built_and_sees_what_is_wrong(built, tmp_path):
+    rows = read_manifest(built)["splits"]["train"]["rows"]
+    assert f"{rows} rows read back: 150 of 150 answers" in prove(built, rows)
+    spoiled = lines(built / "train.jsonl")
+    place = next(n for n, row in enumerate(spoiled) if row.get("entities"))
+    spoiled[place]["messages"][-1]["content"] = '{"entities":[]}'
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in spoiled))
+    assert "149 of 150 answers" in prove(tmp_path, rows)
+    with pytest.raises(AssertionError, match="manifest"):
+        prove(tmp_path, rows + 1)
 
 
 def test_a_licence_gate_keeps_restricted_sources_out(tmp_path):

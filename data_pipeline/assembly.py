@@ -324,6 +324,22 @@ def _ranges(begin: int, end: int) -> Iterator[range]:
         yield range(start, start + BATCH)
 
 
+def shortfalls(config: DataConfig, splits: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """What a recipe asks for and did not get: name → how much was asked and given.
+
+    Validation is asked for in documents and counted in windows, so it is told by its warning alone.
+    """
+    rows = splits["train"].get("source", {})
+    chat = sum(count for name, count in rows.items() if name.startswith("chat."))
+    wanted = {
+        "training examples": (config.examples, splits["train"]["rows"] - chat),
+        "general chat": (round(config.chat.share * config.examples), chat),
+        "test": (config.test, splits["test"]["rows"]),
+        "foreign": (config.foreign, splits["foreign"]["rows"]),
+    }
+    return {name: {"asked": ask, "given": give} for name, (ask, give) in wanted.items() if give < ask}
+
+
 def assemble(config: DataConfig) -> tuple[Ledger, dict[str, Any]]:
     """Write the splits and the refusals of a data set; returns its books and the facts for its manifest."""
     with ExitStack() as stack:
@@ -332,8 +348,14 @@ def assemble(config: DataConfig) -> tuple[Ledger, dict[str, Any]]:
         assembly.read()
         assembly.train(assembly.hold_out())
         splits = ledger.splits()
+        short = shortfalls(config, splits)
+        for name, counts in short.items():
+            logger.warning(
+                "%s: %d of the %d asked for; there is no more", name, counts["given"], counts["asked"]
+            )
         return ledger, {
             "splits": splits,
+            "short": short,
             "refused": ledger.refused(),
             "sources": assembly.source_facts(splits["train"].get("source", {})),
             "chat": assembly.chats,

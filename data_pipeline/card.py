@@ -69,6 +69,10 @@ def _facts(config: DataConfig, facts: Mapping[str, Any]) -> list[str]:
         _table(("split", "rows", "entities"), _split_rows(facts["splits"])),
         "Every document of `foreign.jsonl` has a template family or a carrier that no other split has. Test "
         "and foreign hold whole documents, train and validation windows; chat is in train alone.\n",
+        *(
+            f"**{name}: {counts['given']} of the {counts['asked']} asked for**; there is no more.\n"
+            for name, counts in facts["short"].items()
+        ),
         "## Sources\n",
         _table(
             ("source", "state", "share asked", "share given", "rows read", "licence"),

@@ -219,6 +219,21 @@ def test_a_value_without_a_label_stops_the_build(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "set" / "manifest.json").exists()
 
 
+def test_what_is_asked_for_and_not_there_is_said(tmp_path, caplog):
+    conversation = json.dumps({"instruction": "你好", "output": "你好！"}, ensure_ascii=False)
+    (tmp_path / "chat.jsonl").write_text(conversation + "\n", encoding="utf-8")
+    own = {
+        "path": str(tmp_path / "chat.jsonl"),
+        "language": "zh",
+        "licence": "own",
+        "licence_class": "permissive",
+    }
+    assert run(tmp_path / "set", f"chat.sources={json.dumps({'own': own})}") == 0
+    assert read_manifest(tmp_path / "set")["short"] == {"general chat": {"asked": 15, "given": 1}}
+    assert "general chat: 1 of the 15 asked for" in caplog.text
+    assert "**general chat: 1 of the 15 asked for**" in (tmp_path / "set" / "README.md").read_text("utf-8")
+
+
 def test_the_benchmark_proves_what_was_built_and_sees_what_is_wrong(built, tmp_path):
     rows = read_manifest(built)["splits"]["train"]["rows"]
     assert f"{rows} rows read back: 150 of 150 answers" in prove(built, rows)

@@ -333,7 +333,7 @@ def shortfalls(config: DataConfig, splits: Mapping[str, Any]) -> dict[str, dict[
     chat = sum(count for name, count in rows.items() if name.startswith("chat."))
     wanted = {
         "training examples": (config.examples, splits["train"]["rows"] - chat),
-        "general chat": (round(config.chat.share * config.examples), chat),
+        "general chat": (round(config.chat.share * config.examples) if config.chat.sources else 0, chat),
         "test": (config.test, splits["test"]["rows"]),
         "foreign": (config.foreign, splits["foreign"]["rows"]),
     }

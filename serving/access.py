@@ -18,6 +18,10 @@ OPEN_PATHS = frozenset({"/health", "/healthz", "/readyz"})
 """What anybody may ask, a kubelet with nothing but an address included. All other paths, those that do not
 exist included, want a key."""
 
+PAGE_FILES = "/page/"
+"""Where the files of the page at ``/`` lie. They are open, and the page asks for a key: a browser cannot send
+one with an address."""
+
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -46,7 +50,8 @@ class Access:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             headers = Headers(scope=scope)
             self._check_host(headers)
-            scope.setdefault("state", {})["key"] = self._check_key(headers)
+            if scope["path"] != "/" and not scope["path"].startswith(PAGE_FILES):
+                scope.setdefault("state", {})["key"] = self._check_key(headers)
         await self._app(scope, receive, send)
 
     def _check_host(self, headers: Headers) -> None:

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pii.redaction import Policy, load_policy, shipped_policies
+from pii.taxonomy import shipped
 from serving.bodies import checked, wrong
 from serving.extractor import Detectors
 from serving.lists import AllowList, DenyList, Lists
@@ -65,6 +66,10 @@ Language = Annotated[
 text that is said to be of another language is refused, rather than read by nobody who knows it."""
 
 
+TypeName = Annotated[str, WithJsonSchema({"type": "string", "enum": [kind.name for kind in shipped()]})]
+"""A name of the taxonomy. Which of them are known is for the extractor to say, which knows the detectors."""
+
+
 class TextsRequest(BaseModel):
     """One text or many."""
 
@@ -91,7 +96,7 @@ class ReadRequest(TextsRequest):
 
     model_config = ConfigDict(json_schema_extra={"allOf": [ONE_OF_BOTH, _NOT_BOTH]})
 
-    types: list[str] | None = None
+    types: list[TypeName] | None = None
     """Names of entity types; not there: the default ones."""
     detectors: Detectors | None = None
     """Who looks: the model, the patterns, or both merged."""

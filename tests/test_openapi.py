@@ -63,7 +63,7 @@ def test_every_operation_says_what_it_is_and_names_its_problems(document: Any) -
             content = operation["requestBody"]["content"]["application/json"]
             assert content["examples"], path
         for status, response in operation["responses"].items():
-            if status >= "400" and path != "/readyz":
+            if status.isdecimal() and status >= "400" and path != "/readyz":
                 schema = response["content"]["application/problem+json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ProblemDetails"}
 

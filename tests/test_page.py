@@ -15,10 +15,11 @@ from starlette.testclient import TestClient
 from pii.redaction import shipped_policies
 from pii.redaction.policy import AnyOperator
 from pii.taxonomy import shipped
+from serving import keys
 from serving.app import create_app
 from serving.extractor import Extractor, ExtractorConfig
 from serving.routes.page import MEDIA_TYPES
-from serving.settings import ServeConfig
+from serving.settings import HttpSettings, ServeConfig
 from tests.browser import browser, complaints
 from tests.servers import Server
 
@@ -127,6 +128,23 @@ def test_colours_can_be_told_apart_in_both_themes(theme: int) -> None:
     pairs += [("accent", "card"), ("on-accent", "accent"), ("wrong", "card"), ("warn", "card")]
     measured = {(text, ground): contrast(colours[text], colours[ground]) for text, ground in pairs}
     assert {pair: ratio for pair, ratio in measured.items() if ratio < 4.5} == {}
+
+
+def keyed(tmp_path: Path) -> tuple[Any, str]:
+    """The service with an API key, and the key."""
+    key = keys.add(tmp_path / "keys.yaml", "page")
+    config = ServeConfig(
+        extractor=ExtractorConfig(detectors="patterns"),
+        http=HttpSettings(api_keys_file=tmp_path / "keys.yaml"),
+    )
+    return create_app(config, Extractor.open(config.extractor)), key
+
+
+def test_the_page_is_open_and_what_it_asks_is_not(tmp_path: Path) -> None:
+    client = TestClient(keyed(tmp_path)[0])
+    assert client.get("/").status_code == client.get("/page/page.js").status_code == 200
+    assert client.get("/entity_types").status_code == client.post("/extract").status_code == 401
+    assert client.get("/pagex").status_code == client.get("/page").status_code == 401
 
 
 # --- in a browser -----------------------------------------------------------------------------------
@@ -262,6 +280,27 @@ def test_markup_stays_text_and_marks_fit_texts_beyond_the_basic_plane(page: Page
     assert page.all("#found img") + page.all("#found script") == []
     assert page.values() == ["13800138000"]
     assert "<script>" in page.one("#clean").text
+
+
+@pytest.mark.slow
+def test_it_asks_for_a_key_where_the_service_wants_one(page: Page, tmp_path: Path) -> None:
+    guarded, key = keyed(tmp_path)
+    before = page.driver.current_url
+    with Server(guarded) as url:
+        page.driver.get(f"{url}/")
+        page.until(lambda: page.one("#key").is_displayed())
+        page.one("#text").send_keys("13800138000")
+        page.one("button.main").click()
+        page.until(lambda: page.one("#told").get_attribute("data-kind") == "wrong")
+        page.one("#key").send_keys(key)
+        page.one("button.main").click()
+        page.until(lambda: page.values() == ["13800138000"])
+        page.choose("#shown", "curl-extract")
+        assert "$PII_API_KEY" in page.one("#code").text
+        assert key not in page.one("#code").text
+    page.driver.get(before)
+    page.until(lambda: page.one("#state").get_attribute("data-ready") == "yes")
+    assert all("401" in said for said in complaints(page.driver))
 
 
 @pytest.mark.slow

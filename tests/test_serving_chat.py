@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from pii.spans import Span
+from serving import keys
 from serving.app import create_app
 from serving.chat.placeholders import Placeholders
 from serving.chat.settings import ChatSettings
@@ -229,6 +230,23 @@ def test_the_clients_key_is_handed_on_unless_the_recipe_has_one(fake: Fake, tmp_
                 guard.post("/v1/chat/completions", json=body, headers=headers)
     assert [h["authorization"] for h in fake.headers] == ["Bearer sk-client", "Bearer sk-upstream"]
     assert all("cookie" not in h and h["openai-project"] == "p" for h in fake.headers)
+
+
+def test_a_key_of_this_service_never_reaches_the_upstream(fake: Fake, tmp_path: Any) -> None:
+    fake.answer = echo
+    key = keys.add(tmp_path / "keys.yaml", "ops")
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    with Server(fake.app) as url:
+        config = ServeConfig(
+            extractor=ExtractorConfig(detectors="patterns"),
+            chat=ChatSettings(upstream=f"{url}/v1"),
+            http=HttpSettings(api_keys_file=tmp_path / "keys.yaml"),
+        )
+        with TestClient(create_app(config, Extractor.open(config.extractor))) as guard:
+            assert guard.post("/v1/chat/completions", json=body).status_code == 401
+            headers = {"authorization": f"Bearer {key}"}
+            assert guard.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+    assert [("authorization" in h, key in str(h)) for h in fake.headers] == [(False, False)]
 
 
 def test_images_are_refused_unless_the_recipe_lets_them_pass(fake: Fake) -> None:

@@ -16,7 +16,8 @@ class ChatSettings(StrictConfig):
     upstream: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
     """Base address of an OpenAI-compatible server, such as ``https://api.openai.com/v1``; null: no guard."""
     upstream_key_file: Path | None = None
-    """File with the upstream's key. Null: the Authorization header of the client is handed on."""
+    """File with the upstream's key. Null: the client's Authorization header is handed on, unless this service
+    has API keys of its own: then it is one of those."""
     types: list[str] | None = None
     """Entity types that are hidden from the upstream; null: the default ones."""
     timeout_s: float = Field(default=600.0, gt=0)

@@ -20,10 +20,15 @@ _HANDED_ON = ("openai-organization", "openai-project", "openai-beta")
 class Upstream:
     """An OpenAI-compatible server.
 
+    Args:
+        settings: where it is, and its key.
+        hands_on_key: whether it gets the client's Authorization header, where the recipe has no key.
+
     Raises ConfigError: its key cannot be read.
     """
 
-    def __init__(self, settings: ChatSettings) -> None:
+    def __init__(self, settings: ChatSettings, *, hands_on_key: bool) -> None:
+        self._hands_on_key = hands_on_key
         self._base = (settings.upstream or "").rstrip("/")
         self._timeout = httpx.Timeout(settings.timeout_s, connect=10.0)
         self._key: str | None = None
@@ -66,7 +71,7 @@ class Upstream:
         headers["content-type"] = "application/json"
         if self._key is not None:
             headers["authorization"] = f"Bearer {self._key}"
-        elif "authorization" in client:
+        elif self._hands_on_key and "authorization" in client:
             headers["authorization"] = client["authorization"]
         return headers
 

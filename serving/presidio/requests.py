@@ -14,7 +14,6 @@ Words = Annotated[list[str], Field(max_length=MAX_ENTRIES)]
 Score = Annotated[float, Field(ge=0, le=1)]
 _Regex = Annotated[str, Field(min_length=1, max_length=MAX_CHARS)]
 _Flags = Annotated[int, Field(ge=0)]
-_LENIENT = {"0": False, "1": True, 0: False, 1: True}
 
 # Python's names of the flags and RE2's letters.
 _LETTERS = ((re.IGNORECASE, "i"), (re.MULTILINE, "m"), (re.DOTALL, "s"))
@@ -27,9 +26,11 @@ def with_flags(pattern: str, flags: int) -> str:
     return f"(?{letters}){pattern}" if letters else pattern
 
 
-Lenient = Annotated[
-    bool, BeforeValidator(lambda v: _LENIENT.get(v, v)), WithJsonSchema({"type": ["boolean", "integer"]})
-]
+def _read_lenient(value: Any) -> Any:
+    return bool(value) if isinstance(value, int) and value in (0, 1) else value
+
+
+Lenient = Annotated[bool, BeforeValidator(_read_lenient), WithJsonSchema({"enum": [True, False, 0, 1]})]
 """Presidio's own examples say 0 and 1 for false and true."""
 
 AnyTexts = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "array"}]})]
@@ -80,7 +81,7 @@ class AnalyzeRequest(_Presidio):
     """Presidio's `/analyze`: a text, or a list of texts."""
 
     text: AnyTexts
-    language: str
+    language: Annotated[str, Field(json_schema_extra={"pattern": "^(?:zh|en)(?:[-_].*)?$"})]
     entities: list[str] | None = None
     """Presidio's names. Those that nobody here can find are ignored, unless all are."""
     score_threshold: Score | None = None

@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 
 from pii.errors import RequestError
 from pii.spans import Span
-from serving.bodies import read_json
 from serving.chat import messages, upstream
 from serving.chat.messages import map_answer
 from serving.chat.placeholders import Placeholders
@@ -23,15 +22,18 @@ from serving.chat.streaming import restored_events
 from serving.openapi import PROBLEMS, answer_like, example_body, problem_of
 from serving.problems import Problem, route_with_error
 from serving.requests import RedactRequest
-from serving.service import Service, problems
+from serving.service import Service
 from serving.together import together
 
-_PROBLEMS = {
-    **PROBLEMS,
+_UPSTREAM: dict[int | str, dict[str, Any]] = {
     **problem_of(404, "the recipe names no upstream"),
     **problem_of(502, "the upstream cannot be reached, or answered without JSON"),
     **problem_of(504, "the upstream did not answer in time"),
 }
+for _response in _UPSTREAM.values():
+    # What the upstream itself refuses comes as it says it, under any status.
+    _response["content"] = {**_response["content"], "application/json": {}}
+_UPSTREAM["default"] = {"description": "the upstream's own error", "content": {"application/json": {}}}
 
 
 def chat_routes(service: Service) -> APIRouter:
@@ -40,7 +42,8 @@ def chat_routes(service: Service) -> APIRouter:
     Raises ConfigError: the upstream's key cannot be read.
     """
     settings = service.config.chat
-    server = upstream.Upstream(settings)
+    # With keys of our own, the client's Authorization is one of them: the upstream must never see it.
+    server = upstream.Upstream(settings, hands_on_key=service.config.http.api_keys_file is None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,27 +59,26 @@ def chat_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/chat/completions",
         openapi_extra=example_body("chat"),
-        responses={**_PROBLEMS, **answer_like("chat")},
+        responses={**PROBLEMS, **_UPSTREAM, **answer_like("chat")},
     )
     async def completions(request: Request) -> Response:
         """Send a chat to the configured server without its entities, and give the answer with them."""
         _check_on(settings)
+        hidden, placeholders = await service.handle(
+            request, lambda body: body, lambda body: _hidden(service, body)
+        )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(service.admission.place())
-            body = await service.admission.read(read_json(request, service.config.http.max_body_bytes))
-            with problems():
-                hiding = _hidden(service, body)
-                hidden, placeholders = await service.admission.work(request, hiding)
             asking = server.send("POST", "/chat/completions", request.headers, hidden)
             answer = await service.admission.work(request, asking, settings.timeout_s)
             stack.push_async_callback(answer.aclose)
-            if answer.status_code == HTTPStatus.OK and body.get("stream") is True:
+            if answer.status_code == HTTPStatus.OK and hidden.get("stream") is True:
                 # The place is given back when the stream has ended.
                 return _Stream(answer, placeholders, stack.pop_all())
             given = await service.admission.work(request, upstream.read(answer), settings.timeout_s)
             return JSONResponse(_restored(given, placeholders), answer.status_code)
 
-    @router.get("/v1/models", responses=problem_of(404, "no upstream") | problem_of(502, "unreachable"))
+    @router.get("/v1/models", responses=_UPSTREAM)
     async def models(request: Request) -> Response:
         """What the configured server offers."""
         _check_on(settings)

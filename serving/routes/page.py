@@ -8,6 +8,7 @@ from importlib import resources
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from serving.access import PAGE_FILES
 from serving.problems import Problem
 
 MEDIA_TYPES = {
@@ -16,9 +17,6 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-
-PREFIX = "/page/"
-"""Under it lie the page's files. They hold nothing secret: whoever is let in at all may have them."""
 
 HEADERS = {
     # Nothing from anywhere else, nothing inline, no frames, no forms: a text that holds markup stays text.
@@ -41,7 +39,7 @@ def page_routes() -> APIRouter:
     async def page() -> Response:
         return Response(files["index.html"], headers=HEADERS, media_type=MEDIA_TYPES[".html"])
 
-    @router.get(PREFIX + "{name}")
+    @router.get(PAGE_FILES + "{name}")
     async def file(name: str) -> Response:
         # A table, not a folder: no name leads anywhere else.
         if name not in files:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ from configs import command
 from configs.atomic import writing
 from configs.errors import ConfigError
 from configs.stage import Stage
-from data_pipeline import charts
-from evaluation import compare, markdown, measure, predictions, provenance, scoring
+from evaluation import compare, measure, predictions, provenance, robustness_page, scoring
 from evaluation.asking import Opener
 from evaluation.gold import GoldDocument
 from evaluation.hostile import injecting, material
@@ -206,68 +205,11 @@ def evaluate(config: EvalConfig, names: Sequence[str], opener: Opener) -> dict[s
         json.dump(report, file, ensure_ascii=False, indent=2)
         file.write("\n")
     with writing(config.output / PAGE) as file:
-        file.write("\n".join(["# Robustness", "", *page(report), ""]))
+        file.write("\n".join(["# Robustness", "", *robustness_page.page(report), ""]))
     with writing(config.output / PLOT) as file:
-        file.write(plot(report))
+        file.write(robustness_page.plot(report))
     stage.finish([REPORT, PAGE, PLOT], {"num_documents": len(documents)})
     return report
-
-
-def _rows(report: Mapping[str, Any], system: System) -> Iterator[list[Any]]:
-    for name, part in report["perturbations"].items():
-        if not part["systems"]:
-            yield [name, part["group"], 0, *["–"] * 6]
-            continue
-        one = part["systems"][system]
-        yield [
-            name,
-            part["group"],
-            part["num_documents"],
-            markdown.percent(one["clean"]["f1"], interval=False),
-            markdown.percent(one["perturbed"]["f1"], interval=False),
-            markdown.percent({**one["change"], "value": one["change"]["difference"]}),
-            markdown.percent(one["clean"]["leaked_characters"], interval=False),
-            markdown.percent(one["perturbed"]["leaked_characters"], interval=False),
-            markdown.percent(one["documents_emptied"], interval=False),
-        ]
-
-
-def page(report: Mapping[str, Any]) -> list[str]:
-    """The tables of all systems as Markdown, the one that serves first."""
-    head = ["perturbation", "group", "docs", "clean F1", "F1", "change [95 %]"]
-    head += ["clean leak", "leak", "docs emptied"]
-    lines = [
-        f"{report['num_documents']} documents of {report['split']} with {report['num_spans']} gold spans. "
-        f"Engine: {report['engine']}.",
-    ]
-    for system in report["clean"]:
-        lines += ["", f"## {system}", "", *markdown.table(head, _rows(report, system))]
-    what = [[name, part["what"]] for name, part in report["perturbations"].items()]
-    return [*lines, "", "## What each is", "", *markdown.table(["perturbation", "what"], what)]
-
-
-def plot(report: Mapping[str, Any]) -> str:
-    """Strict F1 of the first system, clean and perturbed, and leaked characters, as one SVG."""
-    system = next(iter(report["clean"]))
-
-    def mark(estimate: Mapping[str, Any] | None) -> charts.Mark:
-        return (
-            charts.Mark(estimate["value"], estimate["low"], estimate["high"])
-            if estimate
-            else charts.Mark(None)
-        )
-
-    rows = {
-        name: {
-            "F1, clean": charts.Mark(one["clean"]["f1"]["value"]),
-            "F1": mark(one["perturbed"]["f1"]),
-            "leaked characters": mark(one["perturbed"]["leaked_characters"]),
-        }
-        for name, part in report["perturbations"].items()
-        for one in [part["systems"].get(system)]
-        if one
-    }
-    return charts.marks(f"Robustness ({system})", rows, top=1.0)
 
 
 def config_of(arguments: argparse.Namespace) -> EvalConfig:

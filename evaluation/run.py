@@ -145,14 +145,14 @@ def _measure(config: EvalConfig, *, record: bool = False) -> int:
 
 
 def _robustness(words: Sequence[str]) -> int:
-    from evaluation import robustness
+    from evaluation import robustness, robustness_page
     from serving.extractor import Extractor
 
     arguments = robustness.parser().parse_args(words)
     config = robustness.config_of(arguments)
     names = arguments.only or list(robustness.suite())
     made = robustness.evaluate(config, names, lambda: Extractor.open(config.extractor))
-    sys.stdout.write("\n".join([*robustness.page(made), "", f"{config.output / robustness.PAGE}", ""]))
+    sys.stdout.write("\n".join([*robustness_page.page(made), "", f"{config.output / robustness.PAGE}", ""]))
     return 0
 
 

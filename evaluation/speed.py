@@ -26,7 +26,7 @@ from configs.atomic import writing
 from configs.errors import ConfigError
 from configs.stage import Stage
 from data_pipeline import charts
-from evaluation import markdown, measure, provenance, roofline
+from evaluation import formats, measure, provenance, roofline
 from evaluation.bench import Bench, Effort, texts_of
 from evaluation.load import watched_memory
 from evaluation.recipe import EvalConfig
@@ -159,7 +159,7 @@ def page(report: Mapping[str, Any]) -> list[str]:
         f"Engine: {report['engine']}; ready after {report['load_seconds']} s; peak memory "
         f"{report['peak_memory_bytes'] / 2**30:.2f} GiB.",
         "",
-        *markdown.table([*head, "tokens/s written", "read"], loads),
+        *formats.table([*head, "tokens/s written", "read"], loads),
     ]
     return [*lines, *_roof_lines(report["roofline"])] if report["roofline"] else lines
 
@@ -174,7 +174,7 @@ def _roof_lines(roofs: Mapping[str, Any]) -> list[str]:
             f"{load['memory_limit']:,.0f}",
             f"{load['compute_limit']:,.0f}",
             load["bound_by"],
-            markdown.percent(load["share"]),
+            formats.percent(load["share"]),
         ]
         for name, load in roofs["loads"].items()
     ]
@@ -187,7 +187,7 @@ def _roof_lines(roofs: Mapping[str, Any]) -> list[str]:
         f"copies {machine['copy_bytes_per_second'] / 1e9:,.1f} GB/s and computes "
         f"{machine['flops_per_second'] / 1e9:,.1f} GFLOP/s ({machine['device']}).",
         "",
-        *markdown.table([*head, "bound by", "share of it, %"], rows),
+        *formats.table([*head, "bound by", "share of it, %"], rows),
     ]
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import itertools
 import json
 import logging
 import subprocess
@@ -23,26 +22,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import yaml
-from pydantic import Field, model_validator
 
 from configs import command
 from configs.atomic import writing
 from configs.errors import ConfigError, StageError
-from configs.reader import RECIPES, StrictConfig, load, override, read_yaml
+from configs.reader import RECIPES, load, override, read_yaml
 from configs.stage import MANIFEST
 from data_pipeline import charts
-from evaluation import markdown, report
+from evaluation import formats, report
+from evaluation.study_recipe import Command, StudyConfig
 
 logger = logging.getLogger(__name__)
 
 STUDIES = RECIPES / "studies"
 REPORT, PAGE, PLOT, LOG = "study.json", "study.md", "study.svg", "stage.log"
 SCHEMA_VERSION = 1
-
-Command = Literal["data", "train", "eval", "eval robustness", "eval speed"]
 
 _FOLDER_FIELD: Mapping[Command, str] = {"data": "folder"}
 """The field that names a recipe's own folder, where it is not ``output``."""
@@ -54,80 +51,6 @@ _RESULTS: Mapping[Command, str] = {
     "eval speed": "speed.json",
 }
 """What a command leaves for the columns."""
-
-
-class StageOfStudy(StrictConfig):
-    """One command that a study runs for each variant."""
-
-    command: Command
-    """Words behind ``pii``."""
-    recipe: str
-    """The recipe: a path, or relative to ``configs/``, such as ``mini/eval.yaml``."""
-    set: dict[str, Any] = Field(default_factory=dict)
-    """Dotted fields that are changed for all variants."""
-    arguments: tuple[str, ...] = ()
-    """Further words of the command line, such as ``--lengths 300``."""
-
-
-class Column(StrictConfig):
-    """One number of the table."""
-
-    stage: str
-    """Name of the stage whose report holds it."""
-    metric: str
-    """Dotted path in that report; a rate stands for its value and brings its interval."""
-    unit: Literal["percent", "number"] = "number"
-    """``percent``: shown times 100."""
-
-
-class StudyConfig(StrictConfig):
-    """A study."""
-
-    question: str
-    """One sentence."""
-    output: Path
-    """Folder of the table, the plot and of a folder for each stage of each variant."""
-    stages: dict[str, StageOfStudy] = Field(min_length=1)
-    """Name → stage, in the order in which they run."""
-    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Name → what it changes: ``stage.dotted.field`` → value."""
-    grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
-    """``stage.dotted.field`` → values; every combination is a variant besides the named ones."""
-    columns: dict[str, Column] = Field(min_length=1)
-    """Heading → number."""
-    plot: tuple[str, ...] = Field(min_length=1)
-    """Headings of the columns that are drawn; they share one axis."""
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if not self.all_variants():
-            raise ValueError("name variants or a grid")
-        for name, changes in self.all_variants().items():
-            for field in changes:
-                if field.partition(".")[0] not in self.stages or not field.partition(".")[2]:
-                    raise ValueError(f"variant {name}: {field} has to be stage.field of one of the stages")
-        if unknown := [column.stage for column in self.columns.values() if column.stage not in self.stages]:
-            raise ValueError(f"columns: no such stage: {', '.join(unknown)}")
-        if unknown := [heading for heading in self.plot if heading not in self.columns]:
-            raise ValueError(f"plot: no such column: {', '.join(unknown)}")
-        return self
-
-    def all_variants(self) -> dict[str, dict[str, Any]]:
-        """The named variants, then those of the grid."""
-        return {**self.variants, **combinations(self.grid)}
-
-
-def combinations(axes: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
-    """Every combination of the axes' values, named after them: ``rank=8 alpha=16``; none without axes."""
-    found = {}
-    for values in itertools.product(*axes.values()) if axes else ():
-        changes = dict(zip(axes, values, strict=True))
-        words = (
-            f"{field.rpartition('.')[2]}={','.join(map(str, value)) if isinstance(value, list) else value}"
-            for field, value in changes.items()
-        )
-        found[" ".join(words)] = changes
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +204,7 @@ def table(config: StudyConfig, made: Mapping[str, Any]) -> list[str]:
 
     def shown(heading: str, estimate: Mapping[str, Any]) -> str:
         if config.columns[heading].unit == "percent":
-            return markdown.percent(estimate)
+            return formats.percent(estimate)
         value = estimate["value"]
         return "–" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
@@ -290,7 +213,7 @@ def table(config: StudyConfig, made: Mapping[str, Any]) -> list[str]:
         for name, part in made["variants"].items()
     ]
     heads = [h + (", %" if column.unit == "percent" else "") for h, column in config.columns.items()]
-    return markdown.table(["variant", *heads], rows)
+    return formats.table(["variant", *heads], rows)
 
 
 def plot(config: StudyConfig, made: Mapping[str, Any]) -> str:

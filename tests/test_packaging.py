@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from configs.reader import RECIPES, StrictConfig, load
-from evaluation.study import StudyConfig
+from evaluation.study_recipe import StudyConfig
 from pii.__main__ import COMMANDS, main
 from pii.redaction import Policy
 

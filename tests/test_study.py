@@ -9,7 +9,7 @@ import yaml
 from configs.errors import ConfigError
 from configs.reader import load, parse
 from evaluation import study
-from evaluation.study import StudyConfig
+from evaluation.study_recipe import StudyConfig, combinations
 
 ROW = {"id": "1", "source": "own", "language": "zh", "text": "电话13800138000，卡号6222021234567890128"}
 ENTITY = {"type": "PHONE_NUMBER", "start": 2, "end": 13, "value": "13800138000"}
@@ -74,7 +74,7 @@ def test_variants_share_the_folders_of_stages_in_which_they_do_not_differ(recipe
 
 
 def test_a_grid_is_every_combination():
-    found = study.combinations({"train.lora.rank": [4, 8], "train.lora.targets": ["qv", ["a", "b"]]})
+    found = combinations({"train.lora.rank": [4, 8], "train.lora.targets": ["qv", ["a", "b"]]})
     assert list(found) == [
         "rank=4 targets=qv",
         "rank=4 targets=a,b",
@@ -82,7 +82,7 @@ def test_a_grid_is_every_combination():
         "rank=8 targets=a,b",
     ]
     assert found["rank=8 targets=a,b"] == {"train.lora.rank": 8, "train.lora.targets": ["a", "b"]}
-    assert study.combinations({}) == {}
+    assert combinations({}) == {}
 
 
 @pytest.mark.parametrize(

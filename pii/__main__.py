@@ -18,6 +18,8 @@ COMMANDS = {
     "data inspect": ("data_pipeline.highlight", "show labelled documents with their spans marked"),
     "base": ("training.pretrain", "make the embedded base model from nothing"),
     "base adopt": ("training.adoption", "house a Llama-architecture model or a GGUF file as Qwen2"),
+    "bench serve": ("evaluation.bench_serve", "compare the service with its engine and with the usual loop"),
+    "soak": ("evaluation.soak", "keep a service under twice its load, and look for anything wrong"),
     "bench train": ("training.bench", "compare training with a bare loop and a plain TRL script"),
     "train": ("training.sft", "fine-tune a model on the examples"),
     "sweep": ("training.sweep", "compare many runs of train with changed fields"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pii import codec
+from pii.taxonomy import shipped
 from serving.engines.ending import ending_ids
 from serving.engines.protocol import Dtype, EngineError, Generation, VllmSettings
 from serving.silence import describe
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 LOGGING = Path(__file__).with_name("vllm_logging.json")
 """vLLM's logging, in all of its processes: templates without arguments, for a failing engine dumps its
 requests and their grammars, which hold the text."""
+
+WARM_UP_TOKENS = 4
 
 
 class VllmEngine:
@@ -68,7 +71,11 @@ class VllmEngine:
         engine = AsyncLLM.from_engine_args(arguments)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         precision = str(engine.vllm_config.model_config.dtype).removeprefix("torch.")
-        return cls(engine, tokenizer, f"vllm {__version__}, {current_platform.device_type}, {precision}")
+        made = cls(engine, tokenizer, f"vllm {__version__}, {current_platform.device_type}, {precision}")
+        # The first request compiles kernels, for seconds or minutes: before anybody waits for it.
+        prompt_ids, _ = codec.encode(tokenizer, codec.prompt("x"), answer_next=True)
+        await made.generate(prompt_ids, codec.grammar("x", shipped().default_types), WARM_UP_TOKENS)
+        return made
 
     @property
     def is_alive(self) -> bool:

@@ -1,0 +1,34 @@
+"""Ratios of the service: what is claimed is what was measured, and the loads did their work."""
+
+from pathlib import Path
+
+import pytest
+
+from evaluation.bench import Effort
+from evaluation.bench_serve import Claim, measure_all
+from evaluation.recipe import EvalConfig
+from pii.spans import Document, Span
+from serving.extractor import ExtractorConfig
+
+
+def test_a_claim_holds_on_its_side_of_the_bound() -> None:
+    assert Claim(0.95, 0.9, at_least=True).as_json() == {"value": 0.95, "at least": 0.9, "holds": True}
+    assert not Claim(0.85, 0.9, at_least=True).as_json()["holds"]
+    assert Claim(0.05, 0.1, at_least=False).as_json() == {"value": 0.05, "at most": 0.1, "holds": True}
+    assert not Claim(0.2, 0.1, at_least=False).as_json()["holds"]
+
+
+@pytest.mark.slow
+def test_every_ratio_is_measured(untrained_model: Path) -> None:
+    extractor = ExtractorConfig(model=untrained_model, engine="transformers", max_new_tokens=16)
+    documents = [
+        Document(f"我叫张三，电话1380013800{n}", (Span(2, 4, "PERSON_NAME"), Span(7, 18, "PHONE_NUMBER")))
+        for n in range(3)
+    ]
+    config = EvalConfig.model_construct(extractor=extractor)
+    report = measure_all(config, documents, Effort(0.5, 8))
+    assert report["engine"].startswith("transformers ")
+    assert 0 < report["throughput_of_engine"]["value"] < 3
+    assert 0 < report["grammar_share"]["value"] < 1
+    assert report["times_the_usual_loop"]["value"] > 0
+    assert "p50_overhead_ms" in report

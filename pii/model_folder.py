@@ -6,6 +6,7 @@ the manifest first.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,16 @@ from pydantic import Field, PlainValidator
 from configs.atomic import writing
 from configs.errors import ConfigError
 from configs.reader import StrictConfig, parse
+from configs.stage import file_hash
 from pii import codec
 from pii.errors import ModelFolderError
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
+BASE = "base.json"
+"""In an adapter's folder: which base it belongs to. ``name``, ``revision``, ``fingerprint``."""
+ADAPTER_CONFIG = "adapter_config.json"
+"""In an adapter's folder: PEFT's description of it, which names the base's folder."""
 
 _PROGRAM = Path(__file__).resolve().parents[1]
 """Where ``models/`` lies, in a checkout and in an installed wheel alike."""
@@ -121,3 +127,42 @@ def read_manifest(folder: Path) -> ModelManifest:
         return parse(values, ModelManifest, str(path))
     except ConfigError as error:
         raise ModelFolderError(str(error)) from None
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over a folder's weight files: two folders with the same one hold the same weights."""
+    files = sorted(folder.glob("*.safetensors"))
+    return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
+
+
+def base_of(folder: Path) -> Path | None:
+    """The folder of the base of an adapter; None for a folder with whole weights.
+
+    Raises ModelFolderError: the adapter does not say, or nothing is there.
+    """
+    if not (folder / ADAPTER_CONFIG).is_file():
+        return None
+    named = _json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+    if not named or not Path(named).is_dir():
+        raise ModelFolderError(
+            f"{folder}: its base is not at {named}; `pii merge` makes a folder without one"
+        )
+    return Path(named)
+
+
+def check_base(folder: Path) -> None:
+    """Check that an adapter's base holds the weights that it was trained on; other folders pass.
+
+    Raises ModelFolderError: it does not, or is not there.
+    """
+    base = base_of(folder)
+    if base is not None and _json(folder / BASE).get("fingerprint") != fingerprint(base):
+        raise ModelFolderError(f"{folder}: its base at {base} holds other weights now; train or merge again")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelFolderError(f"{path}: missing or not JSON; not an adapter of ours") from None
+    return values

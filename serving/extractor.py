@@ -210,6 +210,7 @@ class Extractor:
             return cls(config)
         assert config.model is not None
         manifest = read_manifest(config.model)
+        model_folder.check_base(config.model)
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal(name="extractor"))
             engine = portal.call(_start_engine, config, manifest)

@@ -96,3 +96,11 @@ def test_the_record_names_the_base(adapted):
     record = json.loads((adapted / "run/adapter/base.json").read_text())
     assert record["name"] == str(adapted / "base")
     assert len(record["fingerprint"]) == 64
+
+
+def test_a_large_model_is_written_in_shards_that_load_as_one(adapted, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.folder.MAX_SHARD", "200KB")
+    assert merge.main(["--adapter", str(adapted / "run/adapter"), "-o", str(tmp_path / "merged")]) == 0
+    assert len(list((tmp_path / "merged").glob("model-*-of-*.safetensors"))) > 1
+    ours, theirs = weights(tmp_path / "merged"), weights(adapted / "run/model")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

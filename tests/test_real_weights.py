@@ -114,7 +114,7 @@ def test_real_weights_learn_the_task_and_serve_in_vllm(tmp_path):
 
     chance = random.Random(0)
     seen = [document(chance, index, LAST) for index in range(240)]
-    held_out = [document(chance, index, UNSEEN) for index in range(60)]
+    held_out = [document(chance, index, UNSEEN) for index in range(40)]
     data = write_data(tmp_path / "data", {"train": seen[:230], "validation": seen[230:]})
     recipe = {
         "data": str(data),
@@ -123,10 +123,10 @@ def test_real_weights_learn_the_task_and_serve_in_vllm(tmp_path):
         "method": "lora",
         "lora": {"rank": 16, "alpha": 32, "dropout": 0.0},
         "context_tokens": 512,
-        "batch": {"tokens": 640},
+        "batch": {"tokens": 400},
         "optimizer": {"learning_rate": 1e-3, "beta2": 0.98},
         "schedule": {"shape": "linear", "warmup": 0.1},
-        "length": {"epochs": 9.0, "max_steps": 45, "max_minutes": 8.0},
+        "length": {"epochs": 9.0, "max_steps": 36},
         "watch": {"log_every": 5, "validate_every": 1000, "checkpoint_every": 1000},
     }
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(recipe))
@@ -136,6 +136,7 @@ def test_real_weights_learn_the_task_and_serve_in_vllm(tmp_path):
     assert merge.main(adapter) == 0
     # The base is served like the model that was made of it.
     shutil.copy(tmp_path / "merged/manifest.json", tmp_path / "base/manifest.json")
+    # Free answers on both sides: the grammar would make the base's answers valid too.
     before, after = exact(tmp_path / "base", held_out), exact(tmp_path / "merged", held_out)
     sys.stdout.write(f"exact answers: {before:.2f} before, {after:.2f} after\n")
     assert before < 0.1

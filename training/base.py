@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.stage import file_hash
 from pii.errors import ModelFolderError
-from pii.model_folder import find
+from pii.model_folder import find, fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +36,7 @@ class Base:
 
     def fingerprint(self) -> str:
         """SHA-256 over the weight files: two bases with the same one are the same weights."""
-        files = sorted(self.folder.glob("*.safetensors"))
-        return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
+        return fingerprint(self.folder)
 
 
 def resolve(name: str, revision: str | None = None, *, config_only: bool = False) -> Base:

@@ -15,7 +15,7 @@ from typing import Any
 from configs.command import parser, run
 from pii.codec import encode, prompt
 from pii.errors import ModelFolderError
-from pii.model_folder import CARD, ModelManifest, read_manifest, write_manifest
+from pii.model_folder import BASE, CARD, ModelManifest, read_manifest, write_manifest
 from training.base import Base, load_model, resolve
 from training.folder import write_model_folder
 from training.recipe import MERGEABLE
@@ -23,9 +23,6 @@ from training.silence import keep_quiet
 from training.tokenizer import load as load_tokenizer
 
 logger = logging.getLogger(__name__)
-
-BASE = "base.json"
-"""In an adapter's folder: which base it belongs to."""
 
 TOLERANCE = 1e-4
 """Most that a logit may differ between the merged model and base + adapter, both in float32."""

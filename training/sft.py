@@ -212,6 +212,7 @@ def _write_model(job: Job, base: Base | None, manifest: ModelManifest) -> None:
         assert base is not None
         with writing_folder(output / "adapter") as half:
             save_adapter(model, half, job.recipe, output / "checkpoints" / INITIAL, job.weights)
+            job.tokenizer.save_pretrained(half)
             write_record(half, base, manifest)
         if job.recipe.method not in MERGEABLE:
             logger.info("wrote %s; %s cannot be merged", output / "adapter", job.recipe.method)

@@ -6,13 +6,16 @@ Structured outputs go through vLLM's ``guidance`` backend, which is llguidance.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import uuid
 from pathlib import Path
 from typing import Any, Self
 
+from configs.errors import ConfigError
 from pii import codec
+from pii.model_folder import ADAPTER_CONFIG, base_of
 from pii.taxonomy import shipped
 from serving.engines.ending import ending_ids
 from serving.engines.protocol import Dtype, EngineError, Generation, VllmSettings
@@ -33,12 +36,14 @@ class VllmEngine:
     Args:
         engine: the running AsyncLLM.
         tokenizer: of the model folder.
+        adapter: vLLM's request for the low-rank adapter that answers; None: the base does.
         description: see `protocol.Engine.description`.
     """
 
     name = "vllm"
 
-    def __init__(self, engine: Any, tokenizer: Any, description: str) -> None:
+    def __init__(self, engine: Any, tokenizer: Any, description: str, adapter: Any = None) -> None:
+        self._adapter = adapter
         self._engine, self._tokenizer, self.description = engine, tokenizer, description
         self._end_of_turn = tokenizer.convert_tokens_to_ids(codec.TURN_END)
         self._stop_ids = {self._end_of_turn, tokenizer.eos_token_id}
@@ -51,7 +56,7 @@ class VllmEngine:
         """Load a model folder; takes 5 to 25 seconds, minutes where it compiles.
 
         Args:
-            folder: the model folder.
+            folder: the model folder, or that of a low-rank adapter, which is applied to its base at run time.
             dtype: number format of the weights.
             max_batch: most requests decoded at once.
             max_model_tokens: most tokens of prompt and answer together.
@@ -71,7 +76,8 @@ class VllmEngine:
         engine = AsyncLLM.from_engine_args(arguments)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         precision = str(engine.vllm_config.model_config.dtype).removeprefix("torch.")
-        made = cls(engine, tokenizer, f"vllm {__version__}, {current_platform.device_type}, {precision}")
+        description = f"vllm {__version__}, {current_platform.device_type}, {precision}"
+        made = cls(engine, tokenizer, description, _lora_request(folder))
         # The first request compiles kernels, for seconds or minutes: before anybody waits for it.
         prompt_ids, _ = codec.encode(tokenizer, codec.prompt("x"), answer_next=True)
         await made.generate(prompt_ids, codec.grammar("x", shipped().default_types), WARM_UP_TOKENS)
@@ -102,7 +108,7 @@ class VllmEngine:
         final = None
         try:
             async for output in self._engine.generate(
-                {"prompt_token_ids": prompt_ids}, parameters, uuid.uuid4().hex
+                {"prompt_token_ids": prompt_ids}, parameters, uuid.uuid4().hex, lora_request=self._adapter
             ):
                 final = output.outputs[0]
         except Exception as error:
@@ -158,8 +164,12 @@ def _engine_arguments(
         "prompt_lookup_max": 4,
         "prompt_lookup_min": 2,
     }
+    base = base_of(folder)
+    lora = {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(folder)} if base else {}
     return AsyncEngineArgs(
-        model=str(folder),
+        model=str(base or folder),
+        tokenizer=str(folder),
+        **lora,
         dtype=dtype,
         max_model_len=max_model_tokens,
         max_num_seqs=max_batch,
@@ -173,3 +183,27 @@ def _engine_arguments(
         disable_log_stats=True,
         enable_log_requests=False,
     )
+
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks for which vLLM makes room; an adapter of another one takes the next larger."""
+
+
+def _rank(folder: Path) -> int:
+    """The room that an adapter needs. Raises ConfigError: it is of a kind that vLLM does not apply."""
+    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    if config.get("peft_type") != "LORA" or config.get("use_dora"):
+        raise ConfigError(
+            f"{folder}: vLLM applies plain low-rank adapters alone; `pii merge` it, or use the"
+            " engine transformers"
+        )
+    return next((rank for rank in _RANKS if rank >= config["r"]), config["r"])
+
+
+def _lora_request(folder: Path) -> Any:
+    """What a request says to be answered with a folder's adapter; None where it holds whole weights."""
+    if base_of(folder) is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, str(folder))

@@ -50,7 +50,8 @@ class PreferenceTrainer(AnswerTrainer):
         margins = torch.zeros(len(pairs))
         was_training = self.model.training
         self.model.eval()
-        for places in self.get_train_dataloader().batch_sampler:
+        # All pairs on every process: the next epoch deals them out anew.
+        for places in self._loader(pairs, training=False).batch_sampler:
             inputs = self._prepare_inputs(self._pair_up([pairs[place] for place in places]))
             with torch.no_grad(), self.compute_loss_context_manager():
                 margins[places] = self._margins(self.model, inputs)[0].cpu()

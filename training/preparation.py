@@ -9,11 +9,12 @@ from random import Random
 from typing import Any
 
 from pii.errors import DataError, ModelFolderError
+from pii.model_folder import BASE
 from training import device, pairs
 from training.bare import make_model
 from training.base import Base, load_model, resolve
 from training.examples import DataFolder, Example, LeftOut, Row, encode_rows, entity_types
-from training.merge import BASE, check_base
+from training.merge import check_base
 from training.methods import attach
 from training.objective_recipe import Distillation, Preference
 from training.recipe import BareBase, TrainRecipe

@@ -36,8 +36,8 @@ class VllmEngine:
     Args:
         engine: the running AsyncLLM.
         tokenizer: of the model folder.
-        adapter: vLLM's request for the low-rank adapter that answers; None: the base does.
         description: see `protocol.Engine.description`.
+        adapter: vLLM's request for the low-rank adapter that answers; None: the base does.
     """
 
     name = "vllm"

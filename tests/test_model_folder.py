@@ -94,7 +94,7 @@ def test_another_format_is_refused_before_its_fields_are_read(tmp_path: Path, va
         ({"window_chars": "400"}, "window_chars: input should be a valid integer"),
         ({"window_chars": 0}, "window_chars: input should be greater than 0"),
         ({"window_margin": -1}, "window_margin: input should be greater than or equal to 0"),
-        ({"answer_style": "prose"}, "answer_style: input should be 'value' or 'with_offsets'"),
+        ({"answer_style": "prose"}, "answer_style: input should be 'value', 'with_offsets' or 'grouped'"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, values: dict[str, Any], reason: str) -> None:

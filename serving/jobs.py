@@ -201,7 +201,8 @@ class JobBook:
         config = self._config.model_copy(update={"extractor": extractor.config})
         point = config.redaction_point if extractor.has_scores() else None
         types = tuple(asked.types) if asked.types is not None else None
-        redactor = Redactor(asked.policy or config.redaction, self._key, types)
+        looked = config.extractor.detectors != "model"
+        redactor = Redactor(asked.policy or config.redaction, self._key, types, by_patterns=looked)
         return batch.Job(
             name="redact",
             words=tuple(asked.input),

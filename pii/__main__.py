@@ -9,6 +9,7 @@ import sys
 
 COMMANDS = {
     "data": ("data_pipeline.build", "merge, synthesise, mix and render training examples"),
+    "bench batch": ("serving.batch_bench", "measure what a batch job costs beside the work itself"),
     "bench data": ("data_pipeline.bench", "measure how long a data set takes, and where the time goes"),
     "data matrix": (
         "data_pipeline.matrix",
@@ -32,8 +33,8 @@ COMMANDS = {
     "serve": ("serving.server", "answer POST /extract and /redact over HTTP"),
     "keys": ("serving.key_command", "make, list and withdraw the API keys of a service"),
     "audit": ("serving.audit", "check the audit log of a service"),
-    "extract": ("serving.extract", "find entities in a JSONL file"),
-    "redact": ("serving.redact", "remove entities from a JSONL or text file"),
+    "extract": ("serving.extract", "find entities in JSONL files"),
+    "redact": ("serving.redact", "remove entities from files of many formats"),
     "restore": ("pii.redaction.restoring", "open what was sealed in a redacted file"),
 }
 

@@ -1,4 +1,4 @@
-"""A job on a local Ray cluster is the same job: results, bad rows, manifest and certificate, byte for byte."""
+"""A job on a local Ray cluster is the same job: results, bad rows, manifest, certificate, byte for byte."""
 
 import json
 import os

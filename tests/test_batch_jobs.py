@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -390,3 +392,21 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_recipe_for_spark_redacts_series_of_texts(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code of the documentation, with Spark's decorator alone left out."""
+    pd = pytest.importorskip("pandas")
+    functions = types.ModuleType("pyspark.sql.functions")
+    functions.pandas_udf = lambda _: lambda function: function  # type: ignore[attr-defined]
+    for name in ("pyspark", "pyspark.sql"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, "pyspark.sql.functions", functions)
+    page = (repository / "docs" / "batch.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    done = list(names["redacted"](iter([pd.Series([f"电话{PHONE}", "好"]), pd.Series([PHONE])])))
+    assert [list(series) for series in done] == [["电话<PHONE_NUMBER>", "好"], ["<PHONE_NUMBER>"]]

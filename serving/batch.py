@@ -177,14 +177,19 @@ def run_job(job: Job, stop: Stop, extractor: Extractor | None = None) -> int:
         # Last, so that a job that is refused leaves no folder that would be in the way of a better one.
         sink = _sink(job, bound, places, stack, identity)
         num_bytes = _process(job, bound, sink, extractor, stop)
-        sink.finish()
+        sink.finish(lambda: _certify(job, places, bound, sink, identity))
     if job.out != STANDARD and not sink.counts["bad_rows"]:
         # An empty list, or one of an earlier job, which would speak of rows that are good now.
         places.bad_rows.unlink(missing_ok=True)
-    if job.finish and identity:
-        job.finish(places, bound, sink.counts, identity)
     _report(job, places, sink, num_bytes, time.monotonic() - started)
     return 3 if sink.counts["bad_rows"] else 0
+
+
+def _certify(
+    job: Job, places: Places, inputs: Sequence[Input], sink: Sink, identity: Mapping[str, str]
+) -> None:
+    if job.finish:
+        job.finish(places, inputs, sink.counts, identity)
 
 
 def _is_resumable(job: Job) -> bool:

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
@@ -55,8 +55,8 @@ class Sink(Protocol):
     def add(self, shard: Shard) -> None:
         """Keep a shard, durably where the sink can."""
 
-    def finish(self) -> None:
-        """Make the results appear."""
+    def finish(self, certify: Callable[[], None]) -> None:
+        """Make the results appear, certified while the job can still go on."""
 
     def close(self) -> None:
         """Let go without finishing; what was added durably stays."""
@@ -153,11 +153,12 @@ class FileSink:
         self._append(asdict(entry))
         self._enter(entry)
 
-    def finish(self) -> None:
+    def finish(self, certify: Callable[[], None]) -> None:
         """Make the last results, the list of bad rows and the manifest appear; then remove the folder."""
         self._finish_files(len(self._inputs))
         if self.counts["bad_rows"]:
             self._write_bad_rows()
+        certify()
         with writing(self._places.manifest, "wb") as file:
             self._journal.seek(0)
             shutil.copyfileobj(self._journal, file)
@@ -286,8 +287,8 @@ class StreamSink:
         self._out.flush()
         self.counts.update(shard.counts)
 
-    def finish(self) -> None:
-        """Nothing is left to do: everything was written as it came."""
+    def finish(self, certify: Callable[[], None]) -> None:
+        """Nothing is left to do: everything was written as it came, and nothing is certified."""
 
     def close(self) -> None:
         """Leave the streams to their owner."""

@@ -104,6 +104,8 @@ class FileSink:
 
     def __init__(self, inputs: Sequence[Input], places: Places, identity: Mapping[str, str]) -> None:
         self._inputs, self._places, self._folder = inputs, places, places.folder
+        self._done = self._folder.with_name(f"{self._folder.name}.done")
+        shutil.rmtree(self._done, ignore_errors=True)
         self._shards: list[list[tuple[int, Entry]]] = [[] for _ in inputs]
         self._finished: set[int] = set()
         self._num_shards = 0
@@ -163,7 +165,10 @@ class FileSink:
             self._journal.seek(0)
             shutil.copyfileobj(self._journal, file)
         self.close()
-        shutil.rmtree(self._folder)
+        # Under another name first: what a killed job leaves of its folder would be nobody's job.
+        shutil.rmtree(self._done, ignore_errors=True)
+        self._folder.replace(self._done)
+        shutil.rmtree(self._done)
 
     def close(self) -> None:
         """Release the folder; the next run goes on from it."""

@@ -213,6 +213,23 @@ def test_a_terminated_job_finishes_its_shard_first(tmp_path: Path) -> None:
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_a_job_that_is_killed_while_it_cleans_up_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = write(tmp_path / "in.jsonl", row(PHONE)), tmp_path / "out.jsonl"
+
+    def dies(folder: Path, **_: Any) -> None:
+        if folder.exists():
+            (folder / JOURNAL).unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sinks.shutil, "rmtree", dies)
+    assert run(source, out) == 130
+    monkeypatch.undo()
+    assert run(source, out) == 0
+    assert not list(tmp_path.glob("*.job*"))
+
+
 def test_a_full_disk_in_mid_job_is_one_line_and_the_job_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ SCHEMAS = {
     "eval": "evaluation.recipe:EvalConfig",
     "serve": "serving.settings:ServeConfig",
     "pairs": "training.mistakes:PairsRecipe",
+    "sweep": "training.sweep:SweepRecipe",
 }
 PROFILES = ("mini", "qwen2-1.5b", "qwen3-0.6b")
 

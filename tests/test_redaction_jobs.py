@@ -58,6 +58,36 @@ def test_a_sealed_file_comes_back_byte_for_byte_with_its_key(job, tmp_path):
     assert back.read_bytes() == (tmp_path / "in.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.html", "<p>密码是a&lt;b&quot;1x，电话13800138000</p>"),
+        ("in.csv", "note,n\n电话13800138000,1\n"),
+        ("in.json", '{"a": ["密码是a\\"b1x，电话13800138000"]}'),
+    ],
+)
+def test_other_formats_come_back_as_they_were(tmp_path, name, content):
+    (tmp_path / "key").write_text("5a" * 32)
+    (tmp_path / "seal.yaml").write_text("default: {operator: encrypt}\n")
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    key = ("--key-file", str(tmp_path / "key"))
+    out, back = tmp_path / f"out-{name}", tmp_path / f"back-{name}"
+    sealed = [str(tmp_path / name), "-o", str(out), "--detectors", "patterns"]
+    assert redact.main([*sealed, "--policy", str(tmp_path / "seal.yaml"), *key]) == 0
+    assert "13800138000" not in out.read_text(encoding="utf-8")
+    assert restoring.main([str(out), "-o", str(back), *key]) == 0
+    assert back.read_text(encoding="utf-8") == content
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.docx", "a.txt.gz"])
+def test_what_has_no_tokens_as_text_is_refused_by_restore(tmp_path, name, capsys):
+    (tmp_path / "key").write_text("5a" * 32)
+    (tmp_path / name).write_bytes(b"x")
+    arguments = [str(tmp_path / name), "-o", str(tmp_path / "out"), "--key-file", str(tmp_path / "key")]
+    assert restoring.main(arguments) == 2
+    assert "unpack or convert" in capsys.readouterr().err
+
+
 def test_a_broken_token_stops_restore_or_is_counted(job, tmp_path, capsys):
     _, out = job("sealed.jsonl", str(tmp_path / "seal.yaml"), "--key-file", str(tmp_path / "key"))
     text = out.read_text(encoding="utf-8")

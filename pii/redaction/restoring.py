@@ -3,14 +3,16 @@
     pii restore clean.txt -o notes.txt --key-file key.txt
     pii restore clean.jsonl -o rows.jsonl --key-file key.txt
 
-Everything but the tokens of this key keeps its bytes. In JSONL files values are written as JSON strings want.
+Everything but the tokens of this key keeps its bytes. JSON and HTML files get values written as these want.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from configs import command
@@ -22,19 +24,39 @@ from pii.redaction.sealing import Restored, restore
 
 logger = logging.getLogger(__name__)
 
-JSONL_ENDINGS = frozenset({".jsonl", ".ndjson"})
-
 
 def _in_json(value: str) -> str:
     """A value as it stands between the quotes of a JSON string."""
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
+def _in_cell(value: str) -> str:
+    """A value as it stands in a cell of CSV that may or may not be in quotes. Raises DataError."""
+    if any(char in '",;\t\r\n' for char in value):
+        raise DataError("a value has a delimiter, quote or line end, and no place in this cell")
+    return value
+
+
+_WRITTEN_AS: Mapping[str, Callable[[str], str]] = {
+    ".jsonl": _in_json,
+    ".ndjson": _in_json,
+    ".json": _in_json,
+    ".csv": _in_cell,
+    ".tsv": _in_cell,
+    ".html": html.escape,
+    ".htm": html.escape,
+}
+"""Ending of a name → how a value is written where its token stood; other files are plain text."""
+
+_NOT_LINES = frozenset({".parquet", ".pq", ".docx", ".xlsx", ".gz", ".zst"})
+"""Files whose tokens do not stand in them as text."""
+
+
 def _lines(
     source: Path, out: Path, key: RedactionKey, tenant: str, *, tolerant: bool
 ) -> tuple[int, int, int]:
     """Restore a file line by line; returns how many tokens were opened, foreign and refused."""
-    written_as = _in_json if source.suffix.lower() in JSONL_ENDINGS else str
+    written_as = _WRITTEN_AS.get(source.suffix.lower(), str)
     restored = foreign = refused = 0
     # Line feeds stay as they are, and bytes that are not UTF-8 go through unchanged.
     with (
@@ -71,6 +93,10 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"name a key file, or set {ENVIRONMENT}")
         if not arguments.input.is_file():
             raise UserError(f"{arguments.input}: no such file")
+        if arguments.input.suffix.lower() in _NOT_LINES:
+            raise UserError(
+                f"{arguments.input}: only text, JSON, CSV and HTML are restored; unpack or convert it"
+            )
         restored, foreign, refused = _lines(
             arguments.input, arguments.out, key, arguments.tenant, tolerant=arguments.tolerant
         )

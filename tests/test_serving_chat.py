@@ -286,7 +286,8 @@ def test_a_text_that_was_not_read_whole_is_not_sent(
             "not_readable",
             "messages[0].content[0]",
         ),
-        ({"messages": [{"role": "user", "content": "张\ud800"}]}, "text_not_unicode", "text"),
+        ({"messages": [{"role": "user", "content": "张\ud800"}]}, "text_not_unicode", None),
+        ({"messages": [{"role": "user", "content": "a"}], "x": {"y": "张\ud800"}}, "text_not_unicode", None),
     ],
 )
 def test_wrong_chats_are_refused_and_not_sent(
@@ -418,6 +419,14 @@ def test_text_without_placeholders_is_not_held_back(guard: TestClient, fake: Fak
         if "{" in line
     ]
     assert said == ["a [x", "] b ", "[c", None]
+
+
+def test_half_a_character_of_the_upstream_goes_through(guard: TestClient, fake: Fake) -> None:
+    fake.pieces = [events(delta(content="a\ud83d"), delta(content="\ude00"), delta(finish="stop"))]
+    assert r"a\ud83d" in say(guard, "hi", stream=True).text
+    half = json.dumps({"choices": [{"index": 0, "message": {"content": "a\ud83d"}}]})
+    fake.answer = lambda _: PlainTextResponse(half)
+    assert say(guard, "hi").status_code == 200
 
 
 def test_comments_errors_and_odd_events_go_through(guard: TestClient, fake: Fake) -> None:

@@ -180,4 +180,5 @@ def _restored_data(value: str, chunks: Chunks, placeholders: Placeholders) -> st
 
 
 def _event(chunk: dict[str, Any]) -> str:
-    return f"data: {json.dumps(chunk, ensure_ascii=False)}\n"
+    # In escapes: half a character, which some servers cut off, cannot be written otherwise.
+    return f"data: {json.dumps(chunk)}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -9,11 +10,11 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pii.errors import RequestError
-from pii.spans import Span
+from pii.spans import Span, is_unicode
 from serving.chat import messages, upstream
 from serving.chat.messages import map_answer
 from serving.chat.placeholders import Placeholders
@@ -76,16 +77,21 @@ def chat_routes(service: Service) -> APIRouter:
                 # The place is given back when the stream has ended.
                 return _Stream(answer, placeholders, stack.pop_all())
             given = await service.admission.work(request, upstream.read(answer), settings.timeout_s)
-            return JSONResponse(_restored(given, placeholders), answer.status_code)
+            return _as_json(_restored(given, placeholders), answer.status_code)
 
     @router.get("/v1/models", responses=_UPSTREAM)
     async def models(request: Request) -> Response:
         """What the configured server offers."""
         _check_on(settings)
         answer = await server.send("GET", "/models", request.headers)
-        return JSONResponse(await upstream.read(answer), answer.status_code)
+        return _as_json(await upstream.read(answer), answer.status_code)
 
     return router
+
+
+def _as_json(value: Any, status: int) -> Response:
+    """An answer in escapes: an upstream may say half a character, which cannot be written otherwise."""
+    return Response(json.dumps(value), status, media_type="application/json")
 
 
 def _check_on(settings: ChatSettings) -> None:
@@ -97,6 +103,8 @@ async def _hidden(service: Service, body: Any) -> tuple[dict[str, Any], Placehol
     """The request without values, and what stands for them. Raises RequestError."""
     if not isinstance(body, dict):
         raise RequestError("wrong_member", "", "expected an object")
+    if not is_unicode(json.dumps(body, ensure_ascii=False)):
+        raise RequestError("text_not_unicode", "", "a member holds a lone surrogate")
     settings = service.config.chat
     request = messages.Request(pass_unreadable=settings.on_unreadable == "pass")
     texts: dict[str, None] = {}

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from configs import command
 from configs.atomic import writing
 from configs.errors import ConfigError, StageError
@@ -38,7 +36,7 @@ from evaluation.study_recipe import Command, StudyConfig
 logger = logging.getLogger(__name__)
 
 STUDIES = RECIPES / "studies"
-REPORT, PAGE, PLOT, LOG = "study.json", "study.md", "study.svg", "stage.log"
+REPORT, PAGE, PLOT = "study.json", "study.md", "study.svg"
 SCHEMA_VERSION = 1
 
 _FOLDER_FIELD: Mapping[Command, str] = {"data": "folder"}
@@ -125,7 +123,8 @@ def execute(run: Run) -> None:
     run.folder.parent.mkdir(parents=True, exist_ok=True)
     recipe = run.folder.with_suffix(".yaml")
     with writing(recipe) as file:
-        yaml.safe_dump(dict(run.values), file, allow_unicode=True, sort_keys=False)
+        # JSON is YAML, and leaves no doubt about what is a string.
+        json.dump(run.values, file, ensure_ascii=False, indent=2)
     log = run.folder.with_suffix(".log")
     words = [sys.executable, "-m", "pii", *run.words, "--config", str(recipe)]
     # The command line of `pii eval speed` and `robustness` puts its folder beside the recipe's output.

@@ -18,6 +18,7 @@ def run(
     steps = len(losses)
     return {
         "step_s": [9.0, 9.0, 9.0] + [step_s] * (steps - 3),  # the first ones are not counted
+        "work_s": [9.0, 9.0, 9.0] + [step_s / 2] * (steps - 3),
         "tokens": [100] * steps,
         "losses": list(losses),
         "norms": [1.0] * steps,
@@ -43,13 +44,14 @@ def test_ratios_are_those_of_paired_steps_and_of_tokens_a_second():
         "trl": [run(1.02, peak_gb={"process": 2.0})],
     }
     # One disturbed step of ours changes no median.
-    runs["ours"][0]["step_s"][5] = 7.0
+    runs["ours"][0]["work_s"][5] = 7.0
     found = bench.figures(RECIPE, runs)
     assert found["throughput_beside_bare"] == 1.0
     assert found["memory_beside_bare"] == 1.0
     ours, trl = found["loops"]["ours"], found["loops"]["trl"]
     assert trl["tokens_per_s"] == pytest.approx(100 / 1.02)
-    assert found["throughput_beside_trl"] == pytest.approx(ours["tokens_per_s"] / trl["tokens_per_s"])
+    speeds = [500 / (4 * 0.25 + 7.0), 500 / (5 * 0.26)]
+    assert found["throughput_beside_trl"] == pytest.approx(sum(speeds) / 2 / (100 / 0.51))
     assert trl["hours_for_full_run"] == pytest.approx(150_000 * 10 / (100 / 1.02) / 3600)
     assert (ours["peak_gb"], trl["peak_gb"]) == (1.0, 2.0)
     assert "throughput beside TRL's defaults" in bench.table(found)

@@ -70,6 +70,7 @@ def _shortened(recipe: TrainRecipe, steps: int) -> TrainRecipe:
     values["watch"] |= {
         "validate_every": steps + 1,
         "checkpoint_every": steps + 1,
+        "validation_examples": 8,
         "keep_best": None,
         "patience": None,
         "f1_examples": 0,
@@ -128,15 +129,15 @@ def check_same_steps(runs: Runs) -> None:
 def figures(recipe: TrainRecipe, runs: Runs) -> dict[str, Any]:
     """The figures of each loop, and the ratios between them.
 
-    The ratio of throughputs is the median over pairs of steps on the same batch: on a shared machine a
-    disturbed step counts once, not by its length.
+    The ratio of throughputs is the median over pairs of steps on the same batch, on a CPU by processor time:
+    the two loops wait for nothing, and on a shared machine the clock would measure the neighbours.
     """
     rate = device.matrix_rate(device.choose(recipe.precision))
     loops = {name: _of_loop(of_loop, rate) for name, of_loop in runs.items()}
     pairs = [
         there / here
         for ours, bare in zip(runs["ours"], runs["bare"], strict=True)
-        for here, there in list(zip(ours["step_s"], bare["step_s"], strict=True))[WARM_UP:]
+        for here, there in list(zip(ours["work_s"], bare["work_s"], strict=True))[WARM_UP:]
     ]
     peaks = {name: loops[name]["peak_gb"] for name in loops}
     found: dict[str, Any] = {
@@ -146,14 +147,20 @@ def figures(recipe: TrainRecipe, runs: Runs) -> dict[str, Any]:
         "memory_beside_bare": peaks["ours"] / peaks["bare"],
     }
     if "trl" in loops:
-        found["throughput_beside_trl"] = loops["ours"]["tokens_per_s"] / loops["trl"]["tokens_per_s"]
+        found["throughput_beside_trl"] = _speed(runs["ours"], "work_s") / _speed(runs["trl"], "work_s")
     return found
+
+
+def _speed(runs: Sequence[Mapping[str, Any]], seconds: str) -> float:
+    """Median over the rounds of the tokens a second, by `step_s` or `work_s`."""
+    speeds = (sum(one["tokens"][WARM_UP:]) / sum(one[seconds][WARM_UP:]) for one in runs)
+    return float(median(speeds))
 
 
 def _of_loop(runs: Sequence[Mapping[str, Any]], rate: float) -> dict[str, float]:
     """Medians over the rounds. Memory is the GPU's where there is one, else the process's."""
     where = "gpu" if "gpu" in runs[0]["peak_gb"] else "process"
-    speed = median(sum(one["tokens"][WARM_UP:]) / sum(one["step_s"][WARM_UP:]) for one in runs)
+    speed = _speed(runs, "step_s")
     operations = 4 * runs[0]["parameters"] + 2 * runs[0]["trainable"]
     return {
         "tokens_per_s": speed,

@@ -32,6 +32,7 @@ class Measured:
 
     Attributes:
         step_s: seconds of each optimizer step, from the end of the one before.
+        work_s: the same on a GPU; on a CPU the seconds of processor time, which neighbours do not lengthen.
         tokens: tokens of each step, without padding.
         losses: mean answer loss of each step; empty for TRL's.
         norms: gradient norm of each step before clipping.
@@ -43,6 +44,7 @@ class Measured:
     """
 
     step_s: list[float] = field(default_factory=list)
+    work_s: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -52,7 +54,7 @@ class Measured:
     mean_tokens: float = 0.0
     parameters: int = 0
     trainable: int = 0
-    _ended: float = 0.0
+    _ended: tuple[float, float] = (0.0, 0.0)
 
     def begin(self) -> None:
         """The first step begins now."""
@@ -62,18 +64,21 @@ class Measured:
     def step(self, tokens: int) -> None:
         """A step has just ended."""
         now = _now()
-        self.step_s.append(now - self._ended)
+        self.step_s.append(now[0] - self._ended[0])
+        self.work_s.append(now[1] - self._ended[1])
         self.tokens.append(tokens)
         self.peak_gb = device.peak_memory_gb()
         self._ended = now
 
 
-def _now() -> float:
+def _now() -> tuple[float, float]:
+    """Seconds on the clock, and of the work: on a GPU the same."""
     import torch
 
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
+    if not torch.cuda.is_available():
+        return time.perf_counter(), time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter(), time.perf_counter()
 
 
 def ours(job: Job, steps: int, measured: Measured) -> None:

@@ -1,10 +1,16 @@
 """The guard: nothing of a value reaches the upstream, and the client's answer has every one of them."""
 
 import asyncio
+import contextlib
 import json
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -532,3 +538,50 @@ def test_openais_own_client_sees_nothing_but_an_ordinary_server(fake: Fake) -> N
             client.chat.completions.create(model="any", messages=[])
         assert refused.value.code == "no_messages"
     assert_hidden(fake)
+
+
+@pytest.mark.slow
+def test_vllms_own_server_behind_the_guard(untrained_model: Path, tmp_path: Path) -> None:
+    """A real server that repeats the last message before the random words of an untrained model."""
+    pytest.importorskip("vllm")
+    template = tmp_path / "chat.jinja"
+    template.write_text("{% for message in messages %}{{ message['content'] }}\n{% endfor %}")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(untrained_model)]
+    command += [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--enforce-eager",
+        "--chat-template",
+        str(template),
+    ]
+    command += ["--block-size", "32", "--served-model-name", "any", "--dtype", "float32"]
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    url = f"http://127.0.0.1:{port}"
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        for _ in range(500):
+            assert server.poll() is None, (tmp_path / "log").read_text()[-2000:]
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{url}/health").status_code == 200:
+                    break
+            time.sleep(0.5)
+        with TestClient(guard_of(url)) as guard:
+            assert guard.get("/v1/models").json()["data"][0]["id"] == "any"
+            options = {"echo": True, "add_generation_prompt": False, "max_tokens": 8, "temperature": 0}
+            text = f"我叫{NAME}，电话{NUMBER}"
+            whole = content(say(guard, text, **options))
+            assert whole.startswith(text)
+            streamed, _ = read_stream(say(guard, text, stream=True, **options).text)
+            assert streamed == {0: whole}
+            refused = say(guard, text, max_tokens=-1)
+            assert refused.status_code == 400
+            assert refused.json()["error"]["message"]
+    finally:
+        server.terminate()
+        server.wait(30)
+    assert NAME not in (tmp_path / "log").read_text()

@@ -27,9 +27,6 @@ class AnswerTrainer(WatchedTrainer, SFTTrainer):
         from_start: False where the run goes on from a checkpoint.
     """
 
-    float_outputs = False
-    """The loss turns the logits of the trained tokens into float32, and the others need not be."""
-
     def __init__(self, job: Job, clock: Clock, *, from_start: bool) -> None:
         recipe = job.recipe
         lengths = [num_tokens(example) for example in job.train]

@@ -94,9 +94,6 @@ class WatchedTrainer(Trainer):
     expects_gradient = True
     """Whether this step has to change something."""
 
-    float_outputs = True
-    """Whether the model's outputs become float32 as a whole, as accelerate has it."""
-
     lr_scheduler: Any
     control: TrainerControl
 
@@ -197,8 +194,7 @@ class WatchedTrainer(Trainer):
         # Random weights answer nothing, and take their time over it.
         untrained = self.state.global_step == 0 and isinstance(self.recipe.base, BareBase)
         if self._rows and not untrained:
-            with self.compute_loss_context_manager():
-                answered = entity_f1.measure(self.model, self.processing_class, self._rows)
+            answered = entity_f1.measure(self.model, self.processing_class, self._rows)
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in answered.items()}
         # TRL's trainers tell their own numbers by the mode, those of training not here.
         self.log(metrics)
@@ -260,8 +256,6 @@ class _SayHow(TrainerCallback):
         """Keep the strategy; raises ConfigError where another one was asked for."""
         self._trainer.strategy = processes.check(self._trainer.model_wrapped)
         logger.info("%d processes: %s", self._trainer.accelerator.num_processes, self._trainer.strategy)
-        if not self._trainer.float_outputs and self._trainer.strategy == processes.ALONE:
-            self._trainer.accelerator.unwrap_model(self._trainer.model_wrapped, keep_fp32_wrapper=False)
 
 
 class _EndAtTheBound(TrainerCallback):

@@ -148,20 +148,25 @@ def test_the_answer_is_never_shown(
     assert generation.text not in repr(generation)
 
 
+def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """A list that grows by one with every step of every batch."""
+    steps: list[None] = []
+    step = RunningBatch.step
+
+    def counted(batch: RunningBatch) -> None:
+        steps.append(None)
+        step(batch)
+
+    monkeypatch.setattr(RunningBatch, "step", counted)
+    return steps
+
+
 def test_a_cancelled_request_leaves_and_the_others_stay(
     portal: BlockingPortal,
     transformers_engine: Engine,
     prompts: list[list[int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    steps = 0
-    step = RunningBatch.step
-
-    def counted(batch: RunningBatch) -> None:
-        nonlocal steps
-        steps += 1
-        step(batch)
-
     async def cancel_one() -> Generation:
         leaving = asyncio.ensure_future(transformers_engine.generate(prompts[0], None, 900))
         staying = asyncio.ensure_future(transformers_engine.generate(prompts[1], None, 30))
@@ -172,13 +177,13 @@ def test_a_cancelled_request_leaves_and_the_others_stay(
         return await staying
 
     alone = portal.call(transformers_engine.generate, prompts[1], None, 30)
-    monkeypatch.setattr(RunningBatch, "step", counted)
+    steps = counted_steps(monkeypatch)
     assert portal.call(cancel_one).token_ids == alone.token_ids
     # The next request runs by itself: the cancelled one takes no part any more.
     portal.call(transformers_engine.generate, prompts[1], None, 5)
-    done = steps
+    done = len(steps)
     time.sleep(0.1)
-    assert steps == done < 900
+    assert len(steps) == done < 900
 
 
 @pytest.mark.parametrize("grounded", [True, False])
@@ -189,13 +194,6 @@ def test_guesses_change_no_token_and_save_passes(
     engine = start(portal, "transformers", untrained_model, max_batch=3)
     tokenizer: Any = AutoTokenizer.from_pretrained(untrained_model)
     texts = [text * times for text in HOSTILE[:4] for times in (1, 3)]
-    steps = 0
-    step = RunningBatch.step
-
-    def counted(batch: RunningBatch) -> None:
-        nonlocal steps
-        steps += 1
-        step(batch)
 
     async def answers() -> list[Generation]:
         calls = [
@@ -208,15 +206,15 @@ def test_guesses_change_no_token_and_save_passes(
         ]
         return await asyncio.gather(*calls)
 
-    monkeypatch.setattr(RunningBatch, "step", counted)
-    with_guesses, passes = portal.call(answers), steps
+    steps = counted_steps(monkeypatch)
+    with_guesses, passes = portal.call(answers), len(steps)
     monkeypatch.setattr(running_batch, "MOST_GUESSED", 0)
     without = portal.call(answers)
     portal.call(engine.close)
     assert [g.token_ids for g in with_guesses] == [g.token_ids for g in without]
     for left, right in zip(with_guesses, without, strict=True):
         assert left.token_logprobs == pytest.approx(right.token_logprobs, abs=1e-3)
-    assert passes < 0.8 * (steps - passes)
+    assert passes < 0.8 * (len(steps) - passes)
 
 
 def test_a_refused_grammar_fails_its_request_without_quoting_it(

@@ -12,7 +12,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.reader import parse
-from evaluation import measure, run
+from evaluation import measure, provenance, run
 from evaluation.peers import asking, process
 from evaluation.peers.card import CARDS, LabelMap, load_card
 from evaluation.peers.finding import PeerAbsent
@@ -318,6 +318,21 @@ def test_a_peer_is_asked_again_only_where_something_changed(python, tmp_path, mo
     monkeypatch.setattr(asking, "installed", lambda kind, python: "another version")
     evaluate(config)
     assert len(starts) == 1
+
+
+def test_another_model_folder_stands_beside_ours_and_counts_by_its_weights(untrained_model, tmp_path):
+    """Before and after: the base that a model was fine-tuned from, on the very same documents."""
+    before = tmp_path / "before"
+    shutil.copytree(untrained_model, before)
+    peer = {"kind": "folder", "model": str(before), "detectors": "merged", "engine": "transformers"}
+    config = recipe(tmp_path, {"before": peer})
+    row = {"text": "手机13800138000", "entities": [{"type": "PHONE_NUMBER", "start": 2, "end": 13}]}
+    (tmp_path / "test.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    before_us = evaluate(config)["splits"]["test"]["systems"]["before"]
+    assert before_us["strict"]["counts"]["correct"] == 1
+    assert asking.versions(config.peers)["before"] == provenance.model_hash(before)
+    (before / "manifest.json").unlink()
+    assert asking.versions(config.peers)["before"].startswith("absent: ")
 
 
 @pytest.mark.parametrize("name", ["merged", "patterns", "a/b", ""])

@@ -21,12 +21,14 @@ from evaluation.gold import GoldDocument
 from evaluation.memory import PeakMemory
 from evaluation.peers.card import PeerCard, load_card
 from evaluation.peers.finding import Finding, Peer, PeerAbsent
+from evaluation.peers.folder import OtherModel
 from evaluation.peers.http import HttpDetector
 from evaluation.peers.labelled import LabelledPeer
 from evaluation.peers.process import Worker, installed
 from evaluation.peers.prompted import Prompted
-from evaluation.peers.recipe import HttpPeer, LocalPeer, PeerConfig
+from evaluation.peers.recipe import FolderPeer, HttpPeer, LocalPeer, PeerConfig
 from evaluation.predictions import Kept, Prediction
+from pii.errors import ModelFolderError
 
 logger = logging.getLogger(__name__)
 
@@ -52,15 +54,26 @@ class Found:
 def versions(peers: Mapping[str, PeerConfig]) -> dict[str, str]:
     """What of each peer decides whether it has to be asked again: its version here, or that it is absent.
 
-    A service or a folder of weights is told by its name alone.
+    A service or a foreign folder of weights is told by its name alone.
     """
     found = {}
     for name, config in peers.items():
         try:
-            found[name] = installed(config.kind, config.python) if isinstance(config, LocalPeer) else "named"
+            found[name] = _version(config)
         except PeerAbsent as error:
             found[name] = f"absent: {error}"
     return found
+
+
+def _version(config: PeerConfig) -> str:
+    if isinstance(config, LocalPeer):
+        return installed(config.kind, config.python)
+    if isinstance(config, FolderPeer):
+        try:
+            return provenance.model_hash(config.model)
+        except ModelFolderError as error:
+            raise PeerAbsent(str(error)) from None
+    return "named"
 
 
 def ask(peers: Mapping[str, PeerConfig], asked: Asked, output: Path, key: str) -> Found:
@@ -84,7 +97,7 @@ def ask(peers: Mapping[str, PeerConfig], asked: Asked, output: Path, key: str) -
 
 
 def _of_one(name: str, config: PeerConfig, asked: Asked, folder: Path, key: str) -> Kept:
-    version = installed(config.kind, config.python) if isinstance(config, LocalPeer) else ""
+    version = _version(config)
     card = _card(config)
     wanted = predictions.key(
         {
@@ -123,7 +136,7 @@ def start(config: PeerConfig, card: PeerCard | None) -> Peer:
     if isinstance(config, HttpPeer):
         assert card is not None
         return LabelledPeer(HttpDetector(config, list(card.labels)), card, config.window_chars)
-    return Prompted(config)
+    return OtherModel(config) if isinstance(config, FolderPeer) else Prompted(config)
 
 
 def _asked_now(name: str, config: PeerConfig, card: PeerCard | None, asked: Asked) -> Kept:

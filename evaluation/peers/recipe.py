@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
+from pii import model_folder
 from serving.engines.choice import EngineName
 from serving.engines.protocol import Dtype, VllmSettings
+from serving.extractor import Detectors
 
 AdapterName = Literal["presidio", "spacy", "cutword", "lac", "jionlp", "gliner", "token_classification"]
 """The adapters in ``evaluation/peers/adapters``."""
@@ -100,4 +102,18 @@ class PromptedPeer(StrictConfig):
         return self
 
 
-PeerConfig = Annotated[LocalPeer | HttpPeer | PromptedPeer, Field(discriminator="kind")]
+class FolderPeer(StrictConfig):
+    """Another model folder of this product, such as the base before it was fine-tuned."""
+
+    kind: Literal["folder"]
+    model: model_folder.Found
+    """The folder, or several of which the first that is there is taken."""
+    detectors: Detectors = "model"
+    """What of it is measured: the model alone, or with the patterns."""
+    engine: EngineName = "auto"
+    """As the extractor's."""
+    dtype: Dtype = "auto"
+    """As the extractor's."""
+
+
+PeerConfig = Annotated[LocalPeer | HttpPeer | PromptedPeer | FolderPeer, Field(discriminator="kind")]

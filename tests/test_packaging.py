@@ -261,7 +261,8 @@ def test_the_rooms_and_their_parts_are_all_packages() -> None:
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
     }
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == parts
+    # The model that comes with the program is data: no module, no __init__.py.
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == parts | {"models.mini"}
 
 
 PIP_WHEEL = (
@@ -276,8 +277,9 @@ def test_the_wheel_holds_exactly_our_rooms_with_their_data(tmp_path: Path) -> No
     source.mkdir()
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    folders = (*ROOMS, "models")
+    for folder in folders:
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     wheels = tmp_path / "wheels"
     subprocess.run(
         [*PIP_WHEEL, "--wheel-dir", str(wheels), str(source)],
@@ -289,8 +291,11 @@ def test_the_wheel_holds_exactly_our_rooms_with_their_data(tmp_path: Path) -> No
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         assert "pii = pii.__main__:main" in archive.read(entry_points).decode()
-    assert {name.partition("/")[0] for name in held} == set(ROOMS)
+    assert {name.partition("/")[0] for name in held} == set(folders)
     files = {
-        p.relative_to(source).as_posix() for room in ROOMS for p in (source / room).rglob("*") if p.is_file()
+        p.relative_to(source).as_posix()
+        for folder in folders
+        for p in (source / folder).rglob("*")
+        if p.is_file()
     }
     assert held == files

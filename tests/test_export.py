@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,14 +67,14 @@ def test_what_is_quantised_is_not_quantised_again(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", ["int8", "int4"])
-def test_vllm_serves_the_smaller_folder_and_finds_nearly_the_same(trained, to):
+def test_vllm_serves_the_smaller_folder_and_finds_nearly_the_same(trained):
     pytest.importorskip("vllm")
-    small = exported(trained, to)
+    small = exported(trained, "int8")
 
     def found(model: Path) -> list[set[tuple[int, int, str]]]:
-        settings = ExtractorConfig(model=model, engine="vllm", detectors="model", max_new_tokens=96)
-        with Extractor.open(settings) as extractor:
+        settings: dict[str, Any] = {"engine": "vllm", "detectors": "model", "max_new_tokens": 96}
+        # The int8 kernel for processors with AMX takes activations in bfloat16 alone.
+        with Extractor.open(ExtractorConfig(model=model, dtype="bfloat16", **settings)) as extractor:
             assert extractor.engine.startswith("vllm")
             return [
                 {(span.start, span.end, span.type) for span in extraction.spans}

@@ -316,9 +316,10 @@ def entities(client: TestClient, **members: Any) -> list[dict[str, Any]]:
     return listed
 
 
-def test_an_entity_has_four_keys_unless_it_is_to_be_explained(client: TestClient) -> None:
+def test_an_entity_tells_its_score_and_explains_it_where_that_is_asked(client: TestClient) -> None:
     plain, explained = entities(client), entities(client, explain=True)
-    assert [set(entity) for entity in plain] == [{"type", "value", "start", "end"}] * 2
+    told = {"type", "value", "start", "end", "score", "source"}
+    assert [set(entity) - {"subtype"} for entity in plain] == [told, told]
     for short, long in zip(plain, explained, strict=True):
         assert {key: long[key] for key in short} == short
         assert long["source"] in ("pattern", "model+pattern")
@@ -353,9 +354,11 @@ def test_redaction_leans_to_recall(client: TestClient, monkeypatch: pytest.Monke
     asked: list[Any] = []
     extract = Extractor.extract
 
-    async def noted(self: Extractor, text: str, types: Any, detectors: Any, threshold: Any) -> Extraction:
+    async def noted(
+        self: Extractor, text: str, types: Any, detectors: Any, threshold: Any, *rest: Any
+    ) -> Extraction:
         asked.append(threshold)
-        return await extract(self, text, types, detectors, threshold)
+        return await extract(self, text, types, detectors, threshold, *rest)
 
     monkeypatch.setattr(Extractor, "extract", noted)
     for members in ({}, {"operating_point": "precision"}, {"detectors": "patterns"}):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +33,15 @@ CHANGES = {
     "watch": {"log_every": 1, "validate_every": 2, "checkpoint_every": 2, "f1_examples": 2},
     "optimizer": {"learning_rate": 0.003, "max_grad_norm": 0.5},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_apart(tmp_path_factory) -> Iterator[None]:
+    """DeepSpeed compiles a helper: here, and not where a build that was killed may have left its lock."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path_factory.mktemp("extensions")))
+        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        yield
 
 
 def launch(yaml_name: str, recipe: Path, num_processes: int = 2) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,6 @@
 """
 
 import itertools
-import logging
 import os
 import re
 import subprocess
@@ -25,6 +24,7 @@ from serving.chat.settings import ChatSettings
 from serving.extractor import Extractor, ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
 from tests.hostile import NAME, NUMBER, Hostile, hostile_requests
+from tests.logs import all_records
 from tests.servers import Server
 
 DEADLINE_S = 60.0
@@ -39,21 +39,9 @@ def leaks(written: str) -> bool:
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
     """All records of all loggers of the service, formatted without any care."""
-    lines: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            # The client's own records name what it sends, and are not the service's.
-            if not record.name.startswith(("httpx", "httpcore")):
-                lines.append(logging.Formatter("%(name)s %(message)s").format(record))
-
-    handler, root = Keep(), logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield lines
-    root.removeHandler(handler)
-    root.setLevel(level)
+    # The client's own records name what it sends, and are not the service's.
+    with all_records(without=("httpx", "httpcore")) as lines:
+        yield lines
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from serving.engines.running_batch import RunningBatch
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.settings import ServeConfig
 from serving.silence import QuietFormatter, describe
+from tests.logs import all_records
 
 NAME, NUMBER = "欧阳哨兵", "13912345678"
 TEXT = f"我叫{NAME}，电话{NUMBER}"
@@ -43,19 +44,8 @@ def assert_silent(*outputs: str) -> None:
 @pytest.fixture
 def everything_logged() -> Iterator[list[str]]:
     """All records of all loggers, formatted as they would be without any care."""
-    lines: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(logging.Formatter("%(name)s %(message)s").format(record))
-
-    handler, root = Keep(), logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield lines
-    root.removeHandler(handler)
-    root.setLevel(level)
+    with all_records() as lines:
+        yield lines
 
 
 @pytest.fixture(scope="module")

@@ -83,8 +83,6 @@ def _now() -> tuple[float, float]:
 
 def ours(job: Job, steps: int, measured: Measured) -> None:
     """`pii train` as it is: trainer, guardian, tally, log."""
-    from transformers import TrainerCallback
-
     from training.schedule import Clock
     from training.trainer import AnswerTrainer
 
@@ -100,6 +98,21 @@ def ours(job: Job, steps: int, measured: Measured) -> None:
         tokens[0] += int((source_ids >= 0).sum())
         add(losses, trained, source_ids)
 
+    trainer.guardian.judge = judging  # type: ignore[method-assign]
+    trainer._tally.add = adding  # type: ignore[method-assign]
+    trainer.add_callback(_timer(measured, tokens))
+    trainer.go_on_from(None)
+
+
+def _timer(measured: Measured, tokens: list[int]) -> Any:
+    """A callback of transformers' trainer: a step of `measured` for each of its own.
+
+    Args:
+        measured: what it reports to.
+        tokens: one number, the tokens since the last step; begun anew with each.
+    """
+    from transformers import TrainerCallback
+
     class Timer(TrainerCallback):
         def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
             measured.begin()
@@ -108,10 +121,7 @@ def ours(job: Job, steps: int, measured: Measured) -> None:
             measured.step(tokens[0])
             tokens[0] = 0
 
-    trainer.guardian.judge = judging  # type: ignore[method-assign]
-    trainer._tally.add = adding  # type: ignore[method-assign]
-    trainer.add_callback(Timer())
-    trainer.go_on_from(None)
+    return Timer()
 
 
 def bare(job: Job, steps: int, measured: Measured) -> None:
@@ -186,7 +196,6 @@ def bare(job: Job, steps: int, measured: Measured) -> None:
 def plain_trl(job: Job, steps: int, measured: Measured) -> None:
     """What one writes first: TRL's trainer on prompt and completion, and all of its defaults."""
     from datasets import Dataset
-    from transformers import TrainerCallback
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
@@ -218,16 +227,8 @@ def plain_trl(job: Job, steps: int, measured: Measured) -> None:
         tokens[0] += int(batch["attention_mask"].sum())
         return batch
 
-    class Timer(TrainerCallback):
-        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-            measured.begin()
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            measured.step(tokens[0])
-            tokens[0] = 0
-
     trainer.data_collator = counting
-    trainer.add_callback(Timer())
+    trainer.add_callback(_timer(measured, tokens))
     trainer.train()
     measured.losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     measured.norms = [entry["grad_norm"] for entry in trainer.state.log_history if "grad_norm" in entry]

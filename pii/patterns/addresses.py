@@ -6,6 +6,7 @@ addresses that reach a street and a number are taken: a bare place name is no ad
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -37,7 +38,6 @@ _DOOR_SIGN = re.compile(r"[号弄幢栋](?:院|楼)?|(?<=[0-9A-Za-z])座")
 _STREET_END = re.compile(rf"{_H}{_ROAD} ?$")
 _ADMINISTRATIVE = re.compile(rf"(?:{_PROVINCES})|{_H}(?:市|区|县|镇|乡|街道)")
 _LONGEST_HEAD = 48
-_DIVISION_ENDS = frozenset(name[-1] for name in written_names())
 
 _EN_TYPES = (
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Circle|Cir|Place|Pl|Square|Sq"
@@ -128,7 +128,11 @@ def _head(text: str, earliest: int, end: int) -> int | None:
     return end - len(stripped)
 
 
-_LONGEST_DIVISION = max(map(len, written_names()))
+@functools.cache
+def _divisions() -> tuple[frozenset[str], frozenset[str], int]:
+    """Names of cities and counties, their last characters, the longest length; read at the first address."""
+    names = written_names()
+    return names, frozenset(name[-1] for name in names), max(map(len, names))
 
 
 def _division(text: str, begin: int, end: int) -> int:
@@ -136,8 +140,9 @@ def _division(text: str, begin: int, end: int) -> int:
 
     What stands before it is a verb that no list foresees: 反映|杭州市西湖区文三路5号.
     """
+    names, endings, longest = _divisions()
     for start in range(begin, end):
-        for after in range(start + 3, min(start + _LONGEST_DIVISION, end) + 1):
-            if text[after - 1] in _DIVISION_ENDS and text[start:after] in written_names():
+        for after in range(start + 3, min(start + longest, end) + 1):
+            if text[after - 1] in endings and text[start:after] in names:
                 return start
     return begin

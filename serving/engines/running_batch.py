@@ -197,11 +197,11 @@ class RunningBatch:
         before = self._mask_BT.shape[1] - width
         for index, count in enumerate(kept):
             self._mask_BT[index, before + count :] = 0
-        total = before + max(kept)
-        if total - int(self._mask_BT.sum(1).max()) > _WASTE:
+        total, longest = before + max(kept), int(self._mask_BT.sum(1).max())
+        if total - longest > _WASTE:
             # Stable: a row's tokens stay in order; the columns without one go to the left.
             order_BT = self._mask_BT.argsort(dim=1, stable=True)
-            columns_BT = order_BT[:, self._mask_BT.shape[1] - int(self._mask_BT.sum(1).max()) :]
+            columns_BT = order_BT[:, self._mask_BT.shape[1] - longest :]
             self._mask_BT = self._mask_BT.gather(1, columns_BT)
             for layer in self._cache.layers:
                 where = columns_BT[:, None, :, None].expand(-1, layer.keys.shape[1], -1, layer.keys.shape[3])

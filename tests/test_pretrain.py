@@ -26,6 +26,7 @@ from serving.extractor import Extractor, ExtractorConfig
 from training import pretrain
 from training.bare import SMALLEST, Architecture, make_config
 from training.copying import MANY, ONE, WHOLE, CopyTasks
+from training.device import can_compile
 from training.endless import Example, Pool, Stream, cut
 from training.induction import install
 from training.learner import Learner
@@ -51,6 +52,7 @@ TINY: dict[str, Any] = {
     "tagging": {"layer": 1},
     "workers": 1,
     "precision": "fp32",
+    "compiled": False,
 }
 
 
@@ -415,6 +417,18 @@ def test_the_number_of_processes_changes_nothing(whole_run: Path, tokenizer_fold
     paths = {"folder": str(tmp_path / "run"), "tokenizer": str(tokenizer_folder)}
     assert pretrain.pretrain(recipe_of(workers=2, **paths))
     assert history(tmp_path / "run") == history(whole_run)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="no C++ compiler")
+def test_a_compiled_run_learns_the_same_up_to_rounding(
+    whole_run: Path, tokenizer_folder: Path, tmp_path: Path
+):
+    paths = {"folder": str(tmp_path / "run"), "tokenizer": str(tokenizer_folder)}
+    assert pretrain.pretrain(recipe_of(compiled=True, **paths))
+    mine, plain = history(tmp_path / "run")[-1], history(whole_run)[-1]
+    assert mine.pop("phase") == plain.pop("phase")
+    assert mine == pytest.approx(plain, rel=0.01, abs=0.01)
 
 
 def test_it_learns_and_says_how_far_it_is(whole_run: Path):

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass
+from shutil import which
 
 from configs.errors import ConfigError
 from training.recipe import VIRTUAL_TOKENS, Precision, TrainRecipe
@@ -30,6 +31,11 @@ class Device:
 
     def __str__(self) -> str:
         return f"{self.name}, {self.precision} ({self.reason})"
+
+
+def can_compile() -> bool:
+    """Whether there is the C++ compiler that torch's compiled code for CPUs needs, and its GPU code too."""
+    return which(os.environ.get("CXX", "g++")) is not None
 
 
 def choose(precision: Precision) -> Device:

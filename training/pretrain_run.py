@@ -62,7 +62,8 @@ class PretrainRun:
             seed=recipe.seed,
             induction=recipe.induction,
         )
-        self.learner = Learner(model, recipe.rates, self._where, recipe.tagging)
+        compiled = device.can_compile() if recipe.compiled is None else recipe.compiled
+        self.learner = Learner(model, recipe.rates, self._where, recipe.tagging, compiled=compiled)
         self.progress = Progress(device=str(self._where))
         if (folder / STATE).is_file():
             self._restore(folder / STATE)

@@ -89,7 +89,7 @@ class Assembly:
                 "licence": chat.licence,
                 "licence_class": chat.licence_class,
             }
-            if state == "used" and self.config.chat.share > 0:
+            if state == "used" and (self.config.chat.share > 0 or self.config.chat.held_out):
                 self._chats[name] = self._read_chat(name, chat_path(chat), chat.language)
                 self.chats[name]["conversations"] = len(self._chats[name])
 
@@ -172,6 +172,7 @@ class Assembly:
             for split in ("test", "validation"):
                 self._hold_out_real(name, lines, split, wanted[split].get(name, 0))
         self._hold_out_synthetic({split: quotas.get(SYNTHETIC, 0) for split, quotas in wanted.items()})
+        self._hold_out_chat()
         rules = config.decontamination
         everything = HeldOut(rules.ngram, rules.values)
         for held in self._held_out.values():
@@ -185,6 +186,23 @@ class Assembly:
                 return
             self._ranks[name] = self._ranks.get(name, 0) + 1
             quota -= self._admit(Document.from_row(json.loads(line)), split)
+
+    def _hold_out_chat(self) -> None:
+        """Conversations for validation: the first of each pool, the same ones at any share."""
+        capacity = {f"chat.{name}": int(len(pool) * MOST_HELD_OUT) for name, pool in self._chats.items()}
+        quotas = allot(self._chat_weights, capacity, self.config.chat.held_out)
+        for name, pool in self._chats.items():
+            source = f"chat.{name}"
+            self._ranks[source], left, lines = 0, quotas.get(source, 0), pool.lines()
+            while left > 0 and (line := next(lines, None)) is not None:
+                self._ranks[source] += 1
+                for example in self._examples(source, preparation.prepare_chat([line])):
+                    self.ledger.write("validation", source, example)
+                    left -= 1
+
+    @property
+    def _chat_weights(self) -> dict[str, float]:
+        return {f"chat.{name}": self.config.chat.sources[name].weight for name in self._chats}
 
     def _hold_out_synthetic(self, quotas: dict[Split, int]) -> None:
         """Write synthetic documents until the held-out splits are full; those for training are kept."""
@@ -253,11 +271,9 @@ class Assembly:
             shares[SYNTHETIC] -= shares[INSERTED]
         left = {name: len(pool) - self._ranks.get(name, 0) for name, pool in self._pools.items()}
         quotas = allot(shares, dict(left), config.examples)
-        chat_quotas = allot(
-            {f"chat.{name}": config.chat.sources[name].weight for name in self._chats},
-            {f"chat.{name}": len(pool) for name, pool in self._chats.items()},
-            round(config.chat.share * config.examples),
-        )
+        left_of_chat = {f"chat.{n}": len(p) - self._ranks[f"chat.{n}"] for n, p in self._chats.items()}
+        wanted = round(config.chat.share * config.examples)
+        chat_quotas = allot(self._chat_weights, dict(left_of_chat), wanted)
         with engine(config, held_out) as workers:
             streams = self._streams(workers, {**quotas, **chat_quotas})
             total = sum(quotas.values()) + sum(chat_quotas.values())
@@ -282,7 +298,8 @@ class Assembly:
             for name, pool in self._pools.items()
         }
         for name, pool in self._chats.items():
-            streams[f"chat.{name}"] = stream(f"chat.{name}", preparation.prepare_chat, _batches(pool.lines()))
+            lines = _batches(pool.lines(self._ranks[f"chat.{name}"]))
+            streams[f"chat.{name}"] = stream(f"chat.{name}", preparation.prepare_chat, lines)
         limit = PATIENCE * self.config.examples
         written = stream(SYNTHETIC, preparation.prepare_lines, _batches(self._written.lines()))
         fresh = stream(SYNTHETIC, preparation.prepare_synthetic, _ranges(self._next_index, limit))
@@ -297,7 +314,7 @@ class Assembly:
                 pool.lines(self._ranks.get(name, 0) + quotas.get(name, 0), backwards=True)
                 for name, pool in self._pools.items()
             ),
-            *(pool.lines(backwards=True) for pool in self._chats.values()),
+            *(pool.lines(self._ranks[f"chat.{n}"], backwards=True) for n, pool in self._chats.items()),
         ]
         turns = itertools.chain.from_iterable(itertools.zip_longest(*backwards))
         return enumerate(line for line in turns if line is not None)
@@ -329,11 +346,16 @@ def shortfalls(config: DataConfig, splits: Mapping[str, Any]) -> dict[str, dict[
 
     Validation is asked for in documents and counted in windows, so it is told by its warning alone.
     """
-    rows = splits["train"].get("source", {})
-    chat = sum(count for name, count in rows.items() if name.startswith("chat."))
+
+    def chats(split: str) -> int:
+        rows = splits[split].get("source", {})
+        return sum(count for name, count in rows.items() if name.startswith("chat."))
+
+    chat = chats("train")
     wanted = {
         "training examples": (config.examples, splits["train"]["rows"] - chat),
         "general chat": (round(config.chat.share * config.examples) if config.chat.sources else 0, chat),
+        "chat held out": (config.chat.held_out if config.chat.sources else 0, chats("validation")),
         "test": (config.test, splits["test"]["rows"]),
         "foreign": (config.foreign, splits["foreign"]["rows"]),
     }

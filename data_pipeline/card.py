@@ -68,7 +68,7 @@ def _facts(config: DataConfig, facts: Mapping[str, Any]) -> list[str]:
         "## Splits\n",
         _table(("split", "rows", "entities"), _split_rows(facts["splits"])),
         "Every document of `foreign.jsonl` has a template family or a carrier that no other split has. Test "
-        "and foreign hold whole documents, train and validation windows; chat is in train alone.\n",
+        "and foreign hold whole documents, train and validation windows; chat is in neither of the former.\n",
         *(
             f"**{name}: {counts['given']} of the {counts['asked']} asked for**; there is no more.\n"
             for name, counts in facts["short"].items()

@@ -77,10 +77,12 @@ class ChatSourceConfig(StrictConfig):
 
 
 class ChatConfig(StrictConfig):
-    """General conversations, so that the model does not forget how to talk. Training split only."""
+    """General conversations, so that the model does not forget how to talk: for training, never for test."""
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Rows of chat for each extraction example, on top of them."""
+    held_out: Annotated[int, Field(ge=0)] = 0
+    """Conversations kept out of training, in ``validation.jsonl``: what `pii forgetting` measures on."""
     max_chars: Annotated[int, Field(ge=1)] = 1024
     """Longest conversation; longer ones keep the leading turns that fit, or are refused."""
     sources: Mapping[str, ChatSourceConfig] = {}

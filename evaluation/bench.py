@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
@@ -16,14 +16,18 @@ from serving.extractor import Extractor
 
 NUM_TEXTS = 12
 """Different texts of each length."""
+Way = Literal["library", "http", "engine"]
+WAYS: tuple[Way, ...] = get_args(Way)
+"""The ways into an extractor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long each load is kept up: until `seconds` are over or `requests` were begun."""
+    """How long each load is kept up, until `seconds` are over or `requests` were begun, and by which ways."""
 
     seconds: float
     requests: int
+    ways: tuple[Way, ...] = WAYS
 
 
 def texts_of(documents: Sequence[str], length: int) -> list[str]:
@@ -133,9 +137,10 @@ class Bench:
             for length, of_length in texts.items():
                 calls = self.calls_of(of_length)
                 for callers in concurrency:
-                    for way in ("library", "http"):
-                        yield self.row(way, of_length, length, callers, address)
-                    if calls:
-                        row = self.row("engine", calls, length, callers, address)
-                        yield row | {"decoding": self.decoding(row, calls)}
+                    for way in self.effort.ways:
+                        asked: Sequence[Any] = calls if way == "engine" else of_length
+                        if not asked:
+                            continue  # the patterns alone ask no engine
+                        row = self.row(way, asked, length, callers, address)
+                        yield row | {"decoding": self.decoding(row, calls)} if way == "engine" else row
                     bar.update()

@@ -5,8 +5,9 @@ A row that cannot be scored is refused with file, line and reason and counted; t
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from evaluation.provenance import tree_hash
 from pii.errors import DataError
 from pii.spans import Document
 from pii.taxonomy import Taxonomy
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +87,30 @@ def read(path: Path, taxonomy: Taxonomy, card: str | None = None) -> GoldSet:
         card: a source card (`data_pipeline.readers.card`): its shipped name or the path of a YAML file with
             format and label map; None: JSONL as `pii data` writes it (`Document.as_row`).
 
-    Refused, each with its line: not JSON, not UTF-8, offsets out of the text, overlapping spans, a value that
-    is not the slice that its offsets name, a type unknown or not labelled.
+    Rows of general chat, which `pii data` may hold out for validation, have nothing to score: they are
+    passed over, and logged as a count. Refused, each with its line: not JSON, not UTF-8, offsets out of the
+    text, overlapping spans, a value that is not the slice that its offsets name, a type unknown or not
+    labelled.
 
     Raises DataError: nothing is there, or a label that the card does not know.
     """
     rows = read_path(path)
     if card is None:
-        return GoldSet(*_parted(_document(row, taxonomy) for row in rows))
+        return GoldSet(*_parted(_document(row, taxonomy) for row in _labelled(rows, path)))
     source = Source(path.name.split(".")[0], load_card(card), rows)
     return GoldSet(*_parted(source), source.facts())
+
+
+def _labelled(rows: Iterable[Row | Refusal], path: Path) -> Iterator[Row | Refusal]:
+    num_chat = 0
+    for row in rows:
+        value = row.value if isinstance(row, Row) else None
+        if isinstance(value, dict) and "messages" in value and "text" not in value:
+            num_chat += 1
+        else:
+            yield row
+    if num_chat:
+        logger.info("%s: %d rows of general chat, which have nothing to score", path, num_chat)
 
 
 def _parted(

@@ -161,7 +161,7 @@ def _speed(words: Sequence[str]) -> int:
 
     arguments = speed.parser().parse_args(words)
     config = speed.config_of(arguments)
-    effort = bench.Effort(arguments.seconds, arguments.requests)
+    effort = bench.Effort(arguments.seconds, arguments.requests, tuple(arguments.ways))
     made = speed.evaluate(config, arguments.lengths, arguments.concurrency, effort)
     sys.stdout.write("\n".join([*speed.page(made), "", f"{config.output / speed.PAGE}", ""]))
     return 0

@@ -27,7 +27,7 @@ from configs.errors import ConfigError
 from configs.stage import Stage
 from data_pipeline import charts
 from evaluation import formats, measure, provenance, roofline
-from evaluation.bench import Bench, Effort, texts_of
+from evaluation.bench import WAYS, Bench, Effort, texts_of
 from evaluation.load import watched_memory
 from evaluation.recipe import EvalConfig
 from evaluation.watched import WatchedEngine
@@ -81,7 +81,7 @@ def measure_all(
             engine = watched[0] if watched else None
             bench = Bench(extractor, engine, effort)
             rows = list(bench.rows({n: texts_of(documents, n) for n in lengths}, concurrency))
-            roofs = _roofs(config, engine, rows) if engine else None
+            roofs = _roofs(config, engine, rows) if engine and "engine" in effort.ways else None
             description = extractor.engine
     return {
         "engine": description,
@@ -207,6 +207,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32], metavar="N", help="callers")
     made.add_argument("--seconds", type=float, default=5.0, help="of each load (default: 5)")
     made.add_argument("--requests", type=int, default=400, help="most of each load (default: 400)")
+    made.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="default: all three")
     made.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: beside the recipe's output")
     return made
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
 
-Command = Literal["data", "train", "eval", "eval robustness", "eval speed"]
+Command = Literal["data", "train", "forgetting", "eval", "eval robustness", "eval speed"]
 
 
 class StageOfStudy(StrictConfig):
@@ -19,12 +19,20 @@ class StageOfStudy(StrictConfig):
 
     command: Command
     """Words behind ``pii``."""
-    recipe: str
-    """The recipe: a path, or relative to ``configs/``, such as ``mini/eval.yaml``."""
+    recipe: str | None = None
+    """A path, or relative to ``configs/``, such as ``mini/eval.yaml``; null: the command reads none."""
     set: dict[str, Any] = Field(default_factory=dict)
     """Dotted fields that are changed for all variants."""
     arguments: tuple[str, ...] = ()
-    """Further words of the command line, such as ``--lengths 300``."""
+    """Further words of the command line, such as ``--lengths 300``; folders are led on as in recipes."""
+
+    @model_validator(mode="after")
+    def _recipe_where_one_is_read(self) -> Self:
+        if (self.recipe is None) != (self.command == "forgetting"):
+            raise ValueError(f"pii {self.command} reads {'no' if self.recipe else 'a'} recipe")
+        if self.recipe is None and self.set:
+            raise ValueError(f"pii {self.command} has no fields to set")
+        return self
 
 
 class Column(StrictConfig):
@@ -36,6 +44,8 @@ class Column(StrictConfig):
     """Dotted path in that report; a rate stands for its value and brings its interval."""
     unit: Literal["percent", "number"] = "number"
     """``percent``: shown times 100."""
+    ratio: bool = False
+    """Also told as a multiple of the first variant's, of the same round."""
 
 
 class StudyConfig(StrictConfig):
@@ -53,6 +63,9 @@ class StudyConfig(StrictConfig):
     """``stage.dotted.field`` → values; every combination is a variant besides the named ones."""
     columns: dict[str, Column] = Field(min_length=1)
     """Heading → number."""
+    rounds: int = Field(default=1, ge=1)
+    """How often the last stage is run for each variant, in turns: for times, so that what else the machine
+    does meets all variants alike. Numbers are medians, and their interval the least and the greatest."""
     plot: tuple[str, ...] = Field(min_length=1)
     """Headings of the columns that are drawn; they share one axis."""
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "data": ("data_pipeline.build", "merge, synthesise, mix and render training examples"),
     "bench batch": ("serving.batch_bench", "measure what a batch job costs beside the work itself"),
     "bench data": ("data_pipeline.bench", "measure how long a data set takes, and where the time goes"),
+    "bench eval": ("evaluation.bench_scoring", "measure how long scoring takes, and how much memory"),
     "data matrix": (
         "data_pipeline.matrix",
         "measure what the recognisers find of each kind of value in each form",

@@ -310,6 +310,27 @@ def test_every_shipped_recipe_is_valid_and_says_every_field(path):
     assert set(yaml.safe_load(path.read_text())) == set(DataConfig.model_fields)
 
 
+def test_the_same_chat_is_held_out_at_any_share_and_training_has_none_of_it(tmp_path):
+    """What forgetting is measured on must not depend on the mix that is compared."""
+    settings = ("chat.held_out=12", "synthetic.inserted=0.5", "examples=60", "test=5", "validation=5")
+    held = []
+    for share in (0.0, 1.0):
+        folder = tmp_path / f"share-{share}"
+        assert run(folder, *settings, f"chat.share={share}") == 0
+        held.append([row for row in lines(folder / "validation.jsonl") if "text" not in row])
+        train = lines(folder / "train.jsonl")
+        chat = [row for row in train if "text" not in row]
+        assert len(chat) == share * 60
+        assert not {row["id"] for row in held[-1]} & {row["id"] for row in chat}
+        said = "\n".join(row["text"] for row in train if "text" in row)
+        long = [m["content"] for row in held[-1] for m in row["messages"] if len(m["content"]) > 20]
+        assert long
+        assert not any(turn in said for turn in long)  # nor as a sentence that values are put into
+        assert read_manifest(folder)["splits"]["validation"]["rows"] >= 5 + len(held[-1])
+    assert held[0] == held[1]
+    assert len(held[0]) == 12
+
+
 def test_the_inspector_shows_spans_and_passes_chat_over(built, tmp_path, capsys):
     from data_pipeline.highlight import main
 

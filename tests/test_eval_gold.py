@@ -126,3 +126,15 @@ def test_the_hash_of_a_folder_changes_with_any_of_its_files(tmp_path):
     before = gold.content_hash(tmp_path)
     (tmp_path / "b.jsonl").write_text("[]\n")
     assert gold.content_hash(tmp_path) != before
+
+
+def test_general_chat_among_validation_rows_is_passed_over_and_counted(tmp_path, caplog):
+    chat = {"id": "c", "source": "chat.x", "messages": [{"role": "user", "content": SECRET}]}
+    path = tmp_path / "validation.jsonl"
+    path.write_text(f"{json.dumps(chat)}\n{json.dumps({'text': TEXT, 'entities': []})}\n{{}}\n")
+    with caplog.at_level("INFO"):
+        read = gold.read(path, shipped())
+    assert [(entry.row, entry.document.text) for entry in read.documents] == [(1, TEXT)]
+    assert [refusal.line for refusal in read.refused] == [3]
+    assert "1 rows of general chat" in caplog.text
+    assert SECRET not in caplog.text

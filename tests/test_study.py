@@ -1,14 +1,15 @@
 """A study runs the real stages once for each variant, shares what is the same, and can be cut off."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, StageError
 from configs.reader import load, parse
-from evaluation import study
+from evaluation import study, study_stages
 from evaluation.study_recipe import StudyConfig, combinations
 
 ROW = {"id": "1", "source": "own", "language": "zh", "text": "电话13800138000，卡号6222021234567890128"}
@@ -93,11 +94,77 @@ def test_a_grid_is_every_combination():
         ({"variants": {"a": {"eval": 1}}}, "stage.field"),
         ({"columns": {"F1": {"stage": "x", "metric": "y"}}}, "no such stage"),
         ({"plot": ["F2"]}, "no such column"),
+        ({"stages": {"eval": {"command": "eval"}}, "variants": {"a": {}}}, "pii eval reads a recipe"),
+        ({"stages": {"x": {"command": "forgetting", "recipe": "a.yaml"}}}, "pii forgetting reads no recipe"),
+        ({"stages": {"x": {"command": "forgetting", "set": {"a": 1}}}}, "no fields to set"),
     ],
 )
 def test_a_study_that_does_not_fit_together_is_refused(change, told):
     with pytest.raises(ConfigError, match=told):
         parse(spec(**change), StudyConfig, "test")
+
+
+FORGETTING = {"command": "forgetting", "arguments": ["--model", "runs/x/model", "--data", "data/x"]}
+
+
+def test_a_stage_without_a_recipe_gets_the_folders_on_its_command_line(recipes):
+    stages = {**spec()["stages"], "forgetting": FORGETTING}
+    data, train, _, forgetting = planned(stages=stages)["b"]
+    assert forgetting.arguments == ("--model", f"{train.folder}/model", "--data", str(data.folder))
+    assert forgetting.values is None
+
+
+def test_what_such_a_stage_prints_is_its_report_and_is_kept_only_where_it_ended_well(recipes, monkeypatch):
+    run = planned(stages={**spec()["stages"], "forgetting": FORGETTING})["a"][-1]
+    codes = iter((2, 0))
+
+    def fake(words, **how):
+        assert words[1:4] == ["-m", "pii", "forgetting"]
+        assert "--config" not in words
+        return subprocess.CompletedProcess(words, next(codes), '{"chat": {"loss_after": 2.5}}')
+
+    monkeypatch.setattr(study_stages.subprocess, "run", fake)
+    with pytest.raises(StageError, match="exit code 2"):
+        study_stages.execute(run)
+    assert not run.is_done
+    study_stages.execute(run)
+    assert run.is_done
+    assert json.loads(run.result.read_text()) == {"chat": {"loss_after": 2.5}}
+
+
+def test_rounds_take_the_variants_in_turns_and_repeat_the_last_stage_alone(recipes):
+    plans = planned(variants={"a": {"eval.seed": 1}, "b": {"eval.seed": 2}})
+    ran, folders = [], set()
+    for name, run in study.schedule(plans, 3):
+        # As `study` does: what is finished is passed over.
+        if run.folder not in folders:
+            folders.add(run.folder)
+            ran.append(f"{name} {run.stage}")
+            assert run.values["folder" if run.stage == "data" else "output"] == str(run.folder)
+    turns = ["a eval", "b eval", "b eval", "a eval", "a eval", "b eval"]
+    assert ran == ["a data", "a train", *turns]
+
+
+def test_rounds_give_medians_their_range_and_the_ratio_of_each_round(recipes, monkeypatch):
+    """The machine is twice as slow in the second round; the ratio does not see it."""
+    columns = {"speed": {"stage": "eval", "metric": "made.speed", "ratio": True}}
+    variants = {"a": {"eval.seed": 1}, "b": {"eval.seed": 2}}
+    config = parse(spec(columns=columns, variants=variants, plot=["speed"], rounds=3), StudyConfig, "test")
+    speeds = iter((10.0, 30.0, 15.0, 5.0, 12.0, 36.0))
+
+    def fake(run):
+        run.folder.mkdir(parents=True)
+        (run.folder / "manifest.json").write_text("{}")
+        if run.stage == "eval":
+            run.result.write_text(json.dumps({"made": {"speed": next(speeds)}}))
+
+    monkeypatch.setattr(study, "execute", fake)
+    made = study.study(config)
+    a, b = (made["variants"][name]["numbers"]["speed"] for name in "ab")
+    assert a == {**a, "value": 10.0, "low": 5.0, "high": 12.0, "rounds": [10.0, 5.0, 12.0]}
+    assert b["rounds"] == [30.0, 15.0, 36.0]
+    assert b["ratio"] == {"value": 3.0, "low": 3.0, "high": 3.0}
+    assert "| 30 [15, 36], ×3 |" in (config.output / study.PAGE).read_text()
 
 
 def test_a_recipe_without_a_folder_is_refused(recipes, tmp_path):
@@ -123,7 +190,8 @@ def test_the_studies_that_come_with_the_program_can_be_planned(file, repository,
     for name, changes in config.all_variants().items():
         runs = study.plan(config, changes)
         for run in runs:
-            parse(run.values, schemas.get(run.words[0], EvalConfig), f"{name}, {run.stage}")
+            if run.values is not None:
+                parse(run.values, schemas.get(run.command, EvalConfig), f"{name}, {run.stage}")
         lasts.add(runs[-1].folder)
     assert len(lasts) == len(config.all_variants())
 
@@ -181,6 +249,20 @@ def test_a_stage_that_fails_names_its_log_and_ends_the_study(measured, capsys):
     assert "exit code 2" in told
     log = Path(told.rpartition("see ")[2].strip())
     assert "nowhere.jsonl: no such file" in log.read_text()
+
+
+def test_a_field_is_changed_for_all_variants_beside_what_the_study_sets(recipes):
+    config = study.changed(
+        parse(spec(), StudyConfig, "test"), ["eval.extractor.engine=vllm", "data.examples=8"]
+    )
+    data, _, evaluation = study.plan(config, {})
+    assert data.values["examples"] == 8
+    assert evaluation.values["extractor"]["engine"] == "vllm"
+    assert evaluation.values["extractor"]["model"][1] == "models/x"
+    assert evaluation.values["seed"] == 7
+    for wrong in ("nope.a=1", "eval=1", "eval.a"):
+        with pytest.raises(ConfigError, match=r"stage\.field=value"):
+            study.changed(config, [wrong])
 
 
 def test_a_variant_that_is_not_there_is_named(measured, capsys):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import matching
+from evaluation import matching, tokens
 from evaluation.intervals import Column, Ratio
 from evaluation.matching import Component, Mode
 from pii.spans import Document, Span
@@ -21,8 +21,6 @@ from pii.taxonomy import Taxonomy
 
 Cells = NDArray[np.int32]
 """(documents, types), or (documents, 1) for what is blind to types; halves are stored doubled."""
-
-CHARACTERS = "characters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def f1(correct: Column, gold: Column, predicted: Column) -> Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Right, there and said, in spans or in characters, per document and type.
+    """Right, there and said, in spans, characters or tokens, per document and type.
 
     Attributes:
         correct: credit earned, doubled (partial credit is a half).
@@ -92,6 +90,7 @@ class Tables:
         spans: mode → tally of spans; blind modes have one column.
         verdicts: mode → how often each verdict of SemEval-2013 fell.
         characters: tally of characters.
+        tokens: tally of tokens, as `evaluation.tokens` has them.
         confusion: (gold type or "", predicted type or "") → count; "" stands for no partner.
         errors: kind of error → count.
         leaked_characters: gold characters that no prediction of any type covers.
@@ -106,6 +105,7 @@ class Tables:
     spans: dict[str, Tally]
     verdicts: dict[str, Counter[str]]
     characters: Tally
+    tokens: Tally
     confusion: Counter[tuple[str, str]]
     errors: Counter[str]
     leaked_characters: Cells
@@ -188,7 +188,9 @@ class _Table:
                 self._sum(name).add(base + self.column[span.type])
         for component in matching.components(case.document.spans, predicted):
             self._add_component(component, base)
-        self._add_characters(case.document.spans, predicted, base)
+        self._add_extents("chars", case.document.spans, predicted, base)
+        gold, said = tokens.extents(case.document.text, case.document.spans, predicted)
+        self._add_extents("tokens", gold, said, base)
         self._add_leaks(case.document, union(predicted), base)
 
     def _sum(self, name: str) -> _Sums:
@@ -219,16 +221,16 @@ class _Table:
             self.confusion["", predicted.type] += 1
             self.errors["spurious"] += 1
 
-    def _add_characters(self, gold: Sequence[Span], predicted: Sequence[Span], base: int) -> None:
+    def _add_extents(self, unit: str, gold: Sequence[Span], predicted: Sequence[Span], base: int) -> None:
+        """Count characters or tokens, each once for a type, however many spans of it lie there."""
         for kind in {span.type for span in (*gold, *predicted)}:
-            said = union(span for span in predicted if span.type == kind)
-            for start, end in said:
-                self._sum("said_chars").add(base + self.column[kind], end - start)
-            for span in gold:
-                if span.type == kind:
-                    self._sum("gold_chars").add(base + self.column[kind], len(span))
-                    right = covered(span.start, span.end, said)
-                    self._sum("right_chars").add(base + self.column[kind], 2 * right)
+            cell = base + self.column[kind]
+            there, said = (union(span for span in spans if span.type == kind) for spans in (gold, predicted))
+            for name, ranges in (("gold", there), ("said", said)):
+                if size := sum(end - start for start, end in ranges):
+                    self._sum(f"{name}_{unit}").add(cell, size)
+            if right := sum(covered(start, end, said) for start, end in there):
+                self._sum(f"right_{unit}").add(cell, 2 * right)
 
     def _add_leaks(self, document: Document, hidden: Sequence[tuple[int, int]], base: int) -> None:
         left = remainder(document.text, hidden) if document.spans else ""
@@ -262,6 +264,7 @@ class _Table:
             spans={mode.name: spans_of(mode) for mode in self.modes},
             verdicts=self.verdicts,
             characters=Tally(of("right_chars"), of("gold_chars"), of("said_chars")),
+            tokens=Tally(of("right_tokens"), of("gold_tokens"), of("said_tokens")),
             confusion=self.confusion,
             errors=self.errors,
             leaked_characters=of("leaked_chars"),

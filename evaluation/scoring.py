@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evaluation import matching, slices
 from evaluation.intervals import Column, Ratio, estimates
-from evaluation.metrics import Case, Tables, macro_f1, tabulate, types_seen
+from evaluation.metrics import Case, Tables, Tally, macro_f1, tabulate, types_seen
 from pii.taxonomy import EntityType, Taxonomy
 
 Rows = NDArray[np.bool_]
@@ -90,8 +90,13 @@ def score(
     return report
 
 
+def _tallies(tables: Tables) -> dict[str, Tally]:
+    """Name in the report → what is counted there."""
+    return {**tables.spans, "characters": tables.characters, "tokens": tables.tokens}
+
+
 def _add_modes(sheet: _Sheet, tables: Tables, everything: Rows) -> None:
-    for name, tally in {**tables.spans, "characters": tables.characters}.items():
+    for name, tally in _tallies(tables).items():
         part = sheet.at(name)
         for rate, ratio in tally.rates(everything).items():
             sheet.rate(part, rate, ratio)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import bench_scoring, crosscheck, matching, metrics, scoring
+from evaluation import bench_scoring, crosscheck, matching, metrics, scoring, tokens
 from evaluation.metrics import Case, tabulate
 from pii.spans import Document, Span
 from pii.taxonomy import shipped
@@ -52,6 +52,8 @@ def test_all_modes_on_one_document_by_hand():
     assert rates(report, "iou_0.50") == (0.6667, 1.0, 0.8)  # 8 of 11 characters: 0.727
     assert rates(report, "iou_0.75") == (0.3333, 0.5, 0.4)
     assert rates(report, "characters") == (round(10 / 11, 4), round(10 / 13, 4), round(20 / 24, 4))
+    # Tokens: 张, 三 and the whole number, of which the shorter span touches the one token; 你 is wrong.
+    assert rates(report, "tokens") == (0.75, 1.0, round(6 / 7, 4))
     assert report["partial"]["counts"] == {
         "correct": 1, "partial": 1, "incorrect": 0, "missed": 0, "spurious": 1,
     }  # fmt: skip
@@ -239,7 +241,7 @@ def test_gold_against_itself_is_perfect(drawn):
     cases = [Case(c.document, c.document.spans) for c in cases_of(drawn)]
     report = scored(*cases)
     if any(gold for gold, _ in drawn):
-        for mode in ("strict", "exact", "partial", "type", "iou_0.50", "characters"):
+        for mode in ("strict", "exact", "partial", "type", "iou_0.50", "characters", "tokens"):
             assert rates(report, mode) == (1, 1, 1)
         assert report["strict"]["macro_f1"] == 1
         assert report["leakage"]["all"]["characters"]["value"] == 0
@@ -358,6 +360,44 @@ def test_the_scoring_benchmark_finds_what_it_planted_and_can_fail(monkeypatch, c
     monkeypatch.setattr(bench_scoring, "_planted", lambda spans, *_: spans)
     with pytest.raises(AssertionError):
         bench_scoring.measure(20, num_resamples=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "tokens_touched"),
+    [
+        ("我叫张三，住上海", 2, 4, 2),  # each Chinese character is one
+        ("I am Ann-Marie Li.", 5, 14, 3),  # Ann, -, Marie
+        ("I am Ann-Marie Li.", 6, 7, 1),  # a part of a word touches it
+        ("call 13800138000x", 5, 16, 1),
+        ("a_b@example.org", 0, 15, 7),
+        ("Ann  Li", 3, 5, 0),  # nothing but space
+        ("Ｊｏｅ张", 0, 4, 2),  # full-width letters are a word
+        ("naïve", 0, 2, 1),
+    ],
+)
+def test_tokens_by_hand(text, start, end, tokens_touched):
+    (found,) = tokens.extents(text, [Span(start, end, NAME)])
+    assert sum(len(span) for span in found) == tokens_touched
+
+
+def test_spans_that_share_a_token_count_it_once():
+    report = scored(case("AnnBob went", [(0, 3, NAME), (3, 6, NAME)], [(0, 6, NAME)]))
+    assert rates(report, "tokens") == (1, 1, 1)
+    assert rates(report, "strict")[1] == 0
+
+
+@given(st.text(max_size=40), st.data())
+def test_every_token_of_a_text_is_touched_once_by_a_span_over_all_of_it(text, data):
+    cut = data.draw(st.integers(0, len(text)))
+    if text:
+        whole, parts = tokens.extents(
+            text,
+            [Span(0, len(text), NAME)],
+            [Span(a, b, NAME) for a, b in ((0, cut), (cut, len(text))) if a < b],
+        )
+        assert metrics.union(whole) == metrics.union(parts)
+        shown = sum(not char.isspace() for char in text)
+        assert bool(whole) == bool(shown)
 
 
 def test_covered_ranges():

@@ -16,10 +16,11 @@ from pii.identifiers import check
 from pii.patterns import Match
 from pii.spans import Span
 from serving.evidence import TokenEvidence
+from serving.wording import wording
 
 _Item = TypeVar("_Item")
 
-VERSION = 1
+VERSION = 2
 """Of the features: a calibration of another version is not used. Rises when a feature changes its meaning."""
 
 LEAST_LOGPROB = -10.0
@@ -80,11 +81,11 @@ def candidates(
         # A span that both found meets itself on either side: only the others are neighbours.
         if find.of_model:
             features |= _beside_patterns(
-                span, [m for m in _touching(span, marked, matches) if m.span != span]
+                text, span, [m for m in _touching(span, marked, matches) if m.span != span]
             )
         if find.match is not None:
             near = _touching(span, model_spans, list(zip(model_spans, evidence, strict=True)))
-            features |= _beside_model(span, [(s, known) for s, known in near if s != span])
+            features |= _beside_model(text, span, [(s, known) for s, known in near if s != span])
         made.append(Candidate(_told(text, span, find), features))
     return tuple(made)
 
@@ -123,11 +124,7 @@ def _of_itself(text: str, span: Span, find: _Find) -> dict[str, float]:
     valid = True if find.match and find.match.evidence == "checksum" else check(span.type, value).valid
     if valid is not None:
         features["check_holds" if valid else "check_fails"] = 1.0
-    if _cuts_word(text, span.start) or _cuts_word(text, span.end):
-        features["cuts_word"] = 1.0
-    if not (value[0].isalnum() and value[-1].isalnum()):
-        features["ends_in_mark"] = 1.0
-    return features
+    return features | wording(text, span)
 
 
 def _sureness(known: TokenEvidence | None) -> dict[str, float]:
@@ -145,33 +142,32 @@ def _length(num_chars: int) -> str:
     return next((name for most, name in _LENGTHS if num_chars <= most), "over_20")
 
 
-def _cuts_word(text: str, at: int) -> bool:
-    """Whether a cut here divides a word or number of ASCII; Chinese is written without spaces."""
-    return 0 < at < len(text) and all(c.isascii() and c.isalnum() for c in text[at - 1 : at + 1])
-
-
-def _beside_patterns(span: Span, near: Sequence[Match]) -> dict[str, float]:
+def _beside_patterns(text: str, span: Span, near: Sequence[Match]) -> dict[str, float]:
     """What the patterns say of the same characters, where that is something else."""
     features: dict[str, float] = {}
     for match in near:
-        features |= _meeting("pattern", span, match.span)
+        features |= _meeting(text, "pattern", span, match.span)
         features[f"meets_pattern_{match.evidence}"] = 1.0
     return features
 
 
-def _beside_model(span: Span, near: Sequence[tuple[Span, TokenEvidence | None]]) -> dict[str, float]:
+def _beside_model(
+    text: str, span: Span, near: Sequence[tuple[Span, TokenEvidence | None]]
+) -> dict[str, float]:
     """What the model says of the same characters, where that is something else, and how sure it is."""
     features: dict[str, float] = {}
     for other, known in near:
-        features |= _meeting("model", span, other)
+        features |= _meeting(text, "model", span, other)
         if known is not None:
             total = max(known.total, 2 * LEAST_LOGPROB)
             features["met_model_logprob"] = max(features.get("met_model_logprob", 2 * LEAST_LOGPROB), total)
     return features
 
 
-def _meeting(detector: str, span: Span, other: Span) -> dict[str, float]:
+def _meeting(text: str, detector: str, span: Span, other: Span) -> dict[str, float]:
+    """How a span lies to one of the other detector, and what that one's characters look like."""
     features = {f"meets_{detector}_{'same' if span.type == other.type else 'other'}_type": 1.0}
+    features |= {f"met_{fact}": 1.0 for fact in wording(text, other)}
     if (span.start, span.end) == (other.start, other.end):
         features[f"equals_{detector}"] = 1.0
     elif other.start <= span.start and span.end <= other.end:

@@ -28,6 +28,7 @@ from serving.evidence import TokenEvidence, TokenLengths
 from serving.extractor import Extraction, Extractor, ExtractorConfig
 from serving.scoring import contributions, probability, read_calibration, scored
 from serving.settings import ServeConfig
+from serving.wording import wording
 
 SEED = "我叫张三，电话13800138000"
 
@@ -188,6 +189,37 @@ def test_a_check_speaks_for_the_model_too() -> None:
         )
         assert (one.span.subtype is not None) == (valid is True)
     assert False in verdicts
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "facts"),
+    [
+        ("家漏水了", 0, 3, {"name_form_han_other"}),
+        ("张漏水了", 0, 3, {"name_form_han_family"}),
+        ("欧阳小明", 0, 4, {"name_form_han_family"}),
+        ("古丽·木拉提", 0, 6, {"name_form_han_joined"}),
+        ("Mary Ann Smith", 0, 14, {"name_form_latin_several"}),
+        ("Okay, got it", 0, 4, {"name_form_latin_one"}),
+        ("marcus lee", 0, 10, {"name_form_latin_small"}),
+        ("Okay, got it", 1, 4, {"name_form_other", "cuts_word"}),
+        ("张三，电话", 0, 5, {"name_form_other", "holds_mark"}),
+        ("张三，电话", 0, 3, {"name_form_other", "holds_mark", "ends_in_mark"}),
+    ],
+)
+def test_a_name_is_looked_at(text: str, start: int, end: int, facts: set[str]) -> None:
+    assert wording(text, Span(start, end, "PERSON_NAME")).keys() == facts
+    others = {fact for fact in facts if not fact.startswith("name_form")}
+    assert wording(text, Span(start, end, "ADDRESS")).keys() == others
+
+
+def test_what_a_neighbour_looks_like_speaks_too() -> None:
+    text = "<mail>a@example.com</mail>"
+    found = features_of(
+        candidates(text, [Span(1, 19, "EMAIL_ADDRESS")], [SURE], [matched(6, 19, "EMAIL_ADDRESS", "shape")])
+    )
+    assert "holds_mark" in found[1, 19, "EMAIL_ADDRESS"]
+    assert "met_holds_mark" in found[6, 19, "EMAIL_ADDRESS"]
+    assert "met_holds_mark" not in found[1, 19, "EMAIL_ADDRESS"]
 
 
 def test_surprise_is_bounded() -> None:

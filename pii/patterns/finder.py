@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pii.folding import scan
 from pii.patterns.addresses import find_addresses
+from pii.patterns.columns import find_in_columns
 from pii.patterns.emails import find_emails
 from pii.patterns.identities import IDENTITIES
 from pii.patterns.keys import SECRETS
@@ -35,7 +36,7 @@ _SPARSE = tuple(shape for shape in ALWAYS if not shape.needs and not shape.dense
 _DENSE = tuple(shape for shape in ALWAYS if not shape.needs and shape.dense)
 
 _CLOSED = (find_emails, find_labelled)
-_OPEN = (find_names, find_addresses)
+_OPEN = (find_names, find_addresses, find_in_columns)
 
 CONTEXT_REACH = 16
 """How many characters before a value a context word may stand and still vouch for it."""

@@ -90,21 +90,36 @@ def _connector(lower: str, start: int, end: int) -> Connector:
 
 
 def _behind(scanned: Scanned, label: Label) -> Iterator[Candidate]:
-    text = scanned.text
     join = _JOIN.match(scanned.lower, label.end)
     assert join is not None  # it matches the empty string
     begin = join.end()
     connector = _connector(scanned.lower, label.end, begin)
-    chinese = not text[label.start : label.end].isascii()
+    chinese = not scanned.text[label.start : label.end].isascii()
     for type in label.types:
-        for field in _BY_TYPE.get(type, ()):
-            found = field.value.match(text, begin)
-            if not found or not _plausible(field, found[0], connector, chinese):
-                continue
-            verdict = check(type, found[0]) if field.checked else Verdict(None)
-            # Behind a label a telephone number of no known plan is one still.
-            if verdict.valid is False and verdict.subtype is None and type != "PHONE_NUMBER":
-                continue
-            evidence: Literal["checksum", "context"] = "checksum" if verdict.valid else "context"
-            yield Candidate(begin, found.end(), type, field.rule, evidence, verdict.subtype, True)
-            break
+        if value := read_value(scanned, type, begin, connector, chinese):
+            yield value
+
+
+def read_value(
+    scanned: Scanned, type: str, begin: int, connector: Connector, chinese: bool
+) -> Candidate | None:
+    """The value of a type that stands at a place; None where what stands there is none.
+
+    Args:
+        scanned: the text.
+        type: what a label has announced.
+        begin: where the value would begin.
+        connector: how the label is joined to it.
+        chinese: whether the label is.
+    """
+    for field in _BY_TYPE.get(type, ()):
+        found = field.value.match(scanned.text, begin)
+        if not found or not _plausible(field, found[0], connector, chinese):
+            continue
+        verdict = check(type, found[0]) if field.checked else Verdict(None)
+        # Behind a label a telephone number of no known plan is one still.
+        if verdict.valid is False and verdict.subtype is None and type != "PHONE_NUMBER":
+            continue
+        evidence: Literal["checksum", "context"] = "checksum" if verdict.valid else "context"
+        return Candidate(begin, found.end(), type, field.rule, evidence, verdict.subtype, True)
+    return None

@@ -57,11 +57,16 @@ def _spaced(lower: str) -> str:
 
 @functools.cache
 def table() -> Mapping[str, tuple[str, ...]]:
-    """Label word (lower case, ``_`` as a space) → the types that it may announce."""
+    """Label word (lower case, ``_`` as a space) → the types that it may announce.
+
+    English ones also as fields are named: ``fullName`` and ``full-name`` for ``full name``.
+    """
     words: dict[str, list[str]] = {}
     for name, labels in _file().types.items():
         for word in (*labels.zh, *labels.en):
-            words.setdefault(_spaced(word.lower()), []).append(name)
+            plain = _spaced(word.lower())
+            for written in dict.fromkeys((plain, plain.replace(" ", "-"), plain.replace(" ", ""))):
+                words.setdefault(written, []).append(name)
     return {word: tuple(types) for word, types in words.items()}
 
 

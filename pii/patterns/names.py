@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.reader import StrictConfig, parse, read_yaml
-from pii.patterns.labels import trie_pattern
+from pii.patterns.labels import Label, trie_pattern
 from pii.patterns.scanned import Candidate, Scanned
 
 
@@ -58,7 +58,8 @@ _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]"
 _HAN_RUN = re.compile(rf"{_HAN}{{2,12}}")
 _MINORITY = re.compile(rf"{_HAN}{{2,8}}·{_HAN}{{2,8}}(?:·{_HAN}{{1,8}})?(?!{_HAN})")
 _JOIN_ZH = re.compile(
-    r"[ \t]{0,4}(?:\([^()\n]{1,8}\)[ \t]{0,2})?(?P<said>[:=|]|是|为|叫(?:做|作)?)?[ \t]{0,4}[\"'“「『【\[]?"
+    r"[\"'”」』】\]]?[ \t]{0,4}(?:\([^()\n]{1,8}\)[ \t]{0,2})?"
+    r"(?P<said>[:=|>]|是|为|叫(?:做|作)?)?[ \t]{0,4}[\"'“「『【\[]?"
 )
 _CAPITAL, _SMALL = r"[A-Z\u00c0-\u00de]", r"[a-z\u00df-\u024f'’]"
 _TITLE_CASE = rf"{_CAPITAL}{_SMALL}{{1,20}}(?:[A-Z][a-z]{{2,15}})?(?:-{_CAPITAL}{_SMALL}{{1,20}})?"
@@ -68,7 +69,12 @@ _ENGLISH = re.compile(
     rf"{_TITLE_CASE}(?: (?:[A-Z]\.?|van|von|de|der|den|la|le|bin|al|{_TITLE_CASE})){{0,2}} {_LAST_NAME}"
     rf"|{_TITLE_CASE})(?![A-Za-z])"
 )
-_JOIN_EN = re.compile(r"[ \t]{0,3}(?::|=|\bis\b)[ \t]{0,3}[\"']?")
+_JOIN_EN = re.compile(r"[\"'\]]?[ \t]{0,3}(?:[:=>]|\bis\b)[ \t]{0,3}[\"'\[]?")
+_WORD_OF_NAME = r"[A-Za-z\u00c0-\u024f][A-Za-z\u00c0-\u024f'’.-]{1,24}"
+_SEVERAL_WORDS = rf"{_WORD_OF_NAME}(?:,? {_WORD_OF_NAME}){{1,3}}"
+_ENCLOSED = re.compile(rf"(?<=[\"'>])(?P<name>{_SEVERAL_WORDS})(?=[\"'<])")
+_ENTRY = re.compile(_SEVERAL_WORDS)
+"""Between the quotation marks or tags of a record a name may be written in small letters or capitals."""
 _WITH_TITLE = re.compile(
     r"[MDP](?<![A-Za-z].)(?:r|rs|s|iss|rof)\.? "
     rf"(?P<name>(?:{_TITLE_CASE} |[A-Z]\. ){{0,2}}{_LAST_NAME})(?![A-Za-z])"
@@ -82,10 +88,13 @@ def find_names(scanned: Scanned) -> Iterator[Candidate]:
     for label in scanned.labels.all:
         if "PERSON_NAME" not in label.types:
             continue
+        # A label of one language may announce a name in the other: where a mark or verb says so.
         if scanned.text[label.start].isascii():
-            yield from _english_after(scanned, label.end)
+            yield from _english_after(scanned, label)
+            yield from _chinese_after(scanned, label, only_said=True)
         else:
-            yield from _chinese_after(scanned, label.start, label.end)
+            yield from _chinese_after(scanned, label)
+            yield from _english_after(scanned, label)
     yield from _before_titles(scanned)
     yield from _before_mobiles(scanned)
     for found in _WITH_TITLE.finditer(scanned.text):
@@ -105,17 +114,43 @@ def surname_length(run: str) -> int:
     return 1 if run[:1] in words.single else 0
 
 
+def is_family_and_given(name: str) -> bool:
+    """Whether it reads as a Chinese family name with one or two further characters, and as no word."""
+    family = surname_length(name)
+    return (
+        bool(family)
+        and len(name) - family in (1, 2)
+        and bool(_GIVEN.fullmatch(name, family))
+        and (_is_name(name, name))
+    )
+
+
+def is_written_name(text: str, *, small: bool) -> bool:
+    """Whether all of a text reads as a name of either language.
+
+    Args:
+        text: what fills a field for names.
+        small: whether an English one may be written in small letters or in capitals.
+    """
+    if _words().not_english.intersection(text.title().split()):
+        return False
+    forms = (_MINORITY, _ENGLISH, _ENTRY) if small else (_MINORITY, _ENGLISH)
+    return is_family_and_given(text) or any(form.fullmatch(text) for form in forms)
+
+
 def _is_name(name: str, run: str) -> bool:
     """Whether no word of the language begins where the name begins."""
     return len(name) > 1 and not any(run.startswith(word) for word in _words().not_names)
 
 
-def _chinese_after(scanned: Scanned, label_start: int, label_end: int) -> Iterator[Candidate]:
+def _chinese_after(scanned: Scanned, label: Label, *, only_said: bool = False) -> Iterator[Candidate]:
     text = scanned.text
-    join = _JOIN_ZH.match(text, label_end)
+    join = _JOIN_ZH.match(text, label.end)
     assert join is not None  # it matches the empty string
     begin = join.end()
     said = bool(join["said"])
+    if only_said and not said:
+        return
     if minority := _MINORITY.match(text, begin):
         title = _words().title.search(text, minority.start(), minority.end())
         yield _name(begin, title.start() if title else minority.end(), "minority_name_after_label")
@@ -127,7 +162,7 @@ def _chinese_after(scanned: Scanned, label_start: int, label_end: int) -> Iterat
     if text[found.end() : found.end() + 1] == "·":
         return
     complete = found.end() == len(text) or not re.match(_HAN, text[found.end()])
-    introduced = text[label_start:label_end] in _STRONG_LABELS
+    introduced = text[label.start : label.end] in _STRONG_LABELS
     length = _name_length(run, complete, said or introduced)
     if length:
         yield _name(begin, begin + length, "chinese_name_after_label")
@@ -211,15 +246,22 @@ def _before_mobiles(scanned: Scanned) -> Iterator[Candidate]:
                 yield _name(*found.span("name"), "chinese_name_before_mobile")
 
 
-def _english_after(scanned: Scanned, label_end: int) -> Iterator[Candidate]:
+def _english_after(scanned: Scanned, label: Label) -> Iterator[Candidate]:
     text = scanned.text
-    join = _JOIN_EN.match(text, label_end)
-    begin = join.end() if join else label_end
-    if not join and scanned.lower[:label_end].endswith(" is"):
+    join = _JOIN_EN.match(text, label.end)
+    begin = join.end() if join else label.end
+    if not join and scanned.lower[: label.end].endswith(" is"):
         begin += text[begin : begin + 1] == " "
     elif not join:
         return
     found = _ENGLISH.match(text, begin)
-    if not found or _words().not_english.intersection(found["name"].split()):
+    if not found and tells_of_people(scanned.lower[label.start : label.end]):
+        found = _ENCLOSED.match(text, begin)
+    if not found or _words().not_english.intersection(found["name"].title().split()):
         return
     yield _name(*found.span("name"), "english_name_after_label")
+
+
+def tells_of_people(label: str) -> bool:
+    """Whether a label, in lower case, says that the name is a person's: ``name`` may be anything's."""
+    return label not in ("name", "contact", "author", "maintainer")

@@ -1,0 +1,51 @@
+"""What can be seen of a span by its characters alone, whoever marked it: does it read like a value?"""
+
+from __future__ import annotations
+
+import re
+
+from pii.patterns.names import is_family_and_given
+from pii.spans import Span
+
+_MARKS = re.compile(r"[<>{}\"|\t\n，。；：！？]")
+"""Marks that part values from each other; hardly any value holds one."""
+
+_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]"
+_CAPITALISED = r"(?:[A-Z\u00c0-\u00de][\w'’.-]*)"
+_NAME_FORMS = (
+    ("han_joined", re.compile(rf"{_HAN}+(?:[·•・]{_HAN}+)+")),
+    ("han_other", re.compile(rf"{_HAN}+")),
+    ("latin_several", re.compile(rf"{_CAPITALISED}(?:[ ,]+(?:{_CAPITALISED}|van|von|de|der|la|bin|al))+")),
+    ("latin_one", re.compile(_CAPITALISED)),
+    ("latin_small", re.compile(r"[a-z\u00df-\u024f'’-]+(?: [a-z\u00df-\u024f'’.-]+)+")),
+)
+
+
+def wording(text: str, span: Span) -> dict[str, float]:
+    """Named facts about the characters of a span, as features: 1 where they hold.
+
+    Args:
+        text: the text.
+        span: where it stands, and as what.
+    """
+    value = span.value(text)
+    facts = {
+        "cuts_word": _cuts_word(text, span.start) or _cuts_word(text, span.end),
+        "ends_in_mark": not (value[0].isalnum() and value[-1].isalnum()),
+        "holds_mark": _MARKS.search(value) is not None,
+    }
+    if span.type == "PERSON_NAME":
+        facts[f"name_form_{_name_form(value)}"] = True
+    return {name: 1.0 for name, holds in facts.items() if holds}
+
+
+def _cuts_word(text: str, at: int) -> bool:
+    """Whether a cut here divides a word or number of ASCII; Chinese is written without spaces."""
+    return 0 < at < len(text) and all(c.isascii() and c.isalnum() for c in text[at - 1 : at + 1])
+
+
+def _name_form(value: str) -> str:
+    """How a name is written: a Chinese family name and one or two characters, one Latin word, ..."""
+    if is_family_and_given(value):
+        return "han_family"
+    return next((name for name, form in _NAME_FORMS if form.fullmatch(value)), "other")

@@ -8,6 +8,7 @@ is taken for `serving.merging`.
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -16,7 +17,7 @@ from pii.identifiers import check
 from pii.patterns import Match
 from pii.spans import Span
 from serving.evidence import TokenEvidence
-from serving.wording import wording
+from serving.wording import is_nobodys, wording
 
 _Item = TypeVar("_Item")
 
@@ -63,7 +64,7 @@ def candidates(
     evidence: Sequence[TokenEvidence | None],
     matches: Sequence[Match],
 ) -> tuple[Candidate, ...]:
-    """All candidates of a text, sorted; they may overlap.
+    """All candidates of a text, sorted; they may overlap. What is nobody's is none, whoever marked it.
 
     Args:
         text: the text.
@@ -71,20 +72,27 @@ def candidates(
         evidence: how sure it was of each.
         matches: what the patterns marked; sorted, without overlap.
     """
-    finds = {span: _Find(known, of_model=True) for span, known in zip(model_spans, evidence, strict=True)}
+    marks = [
+        (span, known) for span, known in zip(model_spans, evidence, strict=True) if not is_nobodys(text, span)
+    ]
+    model_spans = [span for span, _ in marks]
+    finds = {span: _Find(known, of_model=True) for span, known in marks}
     for match in matches:
         finds[match.span] = replace(finds.get(match.span, _Find()), match=match)
     marked = [match.span for match in matches]
+    values = Counter((span.type, span.value(text)) for span in finds)
     made = []
     for span, find in sorted(finds.items(), key=lambda item: item[0]):
         features = _of_itself(text, span, find)
+        if values[span.type, span.value(text)] > 1:
+            features["found_elsewhere"] = 1.0
         # A span that both found meets itself on either side: only the others are neighbours.
         if find.of_model:
             features |= _beside_patterns(
                 text, span, [m for m in _touching(span, marked, matches) if m.span != span]
             )
         if find.match is not None:
-            near = _touching(span, model_spans, list(zip(model_spans, evidence, strict=True)))
+            near = _touching(span, model_spans, marks)
             features |= _beside_model(text, span, [(s, known) for s, known in near if s != span])
         made.append(Candidate(_told(text, span, find), features))
     return tuple(made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from pii.identifiers.contact import is_hotline
 from pii.patterns.names import is_family_and_given
 from pii.spans import Span
 
@@ -37,6 +38,17 @@ def wording(text: str, span: Span) -> dict[str, float]:
     if span.type == "PERSON_NAME":
         facts[f"name_form_{_name_form(value)}"] = True
     return {name: 1.0 for name, holds in facts.items() if holds}
+
+
+def is_nobodys(text: str, span: Span) -> bool:
+    """Whether it is nobody's whoever says so: a public service number, or the name of a closed tag."""
+    if _cuts_word(text, span.start) or _cuts_word(text, span.end):
+        return False
+    value = span.value(text)
+    if span.type == "PHONE_NUMBER":
+        return is_hotline(value)
+    # `<nick> hello` is a chat, and its nick somebody's.
+    return text[max(0, span.start - 1) : span.start] in ("<", "/") and f"</{value}>" in text
 
 
 def _cuts_word(text: str, at: int) -> bool:

@@ -212,6 +212,20 @@ def test_a_name_is_looked_at(text: str, start: int, end: int, facts: set[str]) -
     assert wording(text, Span(start, end, "ADDRESS")).keys() == others
 
 
+def test_what_is_nobodys_is_no_candidate() -> None:
+    text = "<date>拨打400-820-8820或13800138000</date>"
+    model = [Span(1, 5, "PERSON_NAME"), Span(8, 20, "PHONE_NUMBER"), Span(21, 32, "PHONE_NUMBER")]
+    (kept,) = candidates(text, model, [SURE] * 3, [])
+    assert kept.span.value(text) == "13800138000"
+
+
+def test_a_value_that_stands_twice_says_so() -> None:
+    text = "张三：好\n李四：好\n张三：再见"
+    model = [Span(0, 2, "PERSON_NAME"), Span(5, 7, "PERSON_NAME"), Span(10, 12, "PERSON_NAME")]
+    found = candidates(text, model, [SURE] * 3, [])
+    assert ["found_elsewhere" in one.features for one in found] == [True, False, True]
+
+
 def test_what_a_neighbour_looks_like_speaks_too() -> None:
     text = "<mail>a@example.com</mail>"
     found = features_of(

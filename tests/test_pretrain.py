@@ -452,7 +452,10 @@ def test_the_minutes_end_a_piece_and_a_finished_run_is_not_repeated(
 
 def test_the_finished_folder_serves(whole_run: Path):
     manifest = read_manifest(whole_run / "model")
-    assert manifest.method == "pretrained from nothing"
+    assert manifest.method == "pretraining"
+    card = (whole_run / "model" / "README.md").read_text(encoding="utf-8")
+    assert "Made by `pretraining` from nothing (random weights)" in card
+    assert "| phases.first.window_chars | 80 |" in card
     assert manifest.training["tokens"] >= TINY["tokens"]
     assert manifest.data_sources["chat.belle-seed-zh"] == {"licence": "ODC-By-1.0"}
     config = ExtractorConfig(

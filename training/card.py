@@ -73,6 +73,13 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str
     for name, value in facts.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
+            # The phases of a run: each has a name.
+            named = {str(part.get("name", place)): part for place, part in enumerate(value)}
+            for part_name, part in named.items():
+                yield from _flat(
+                    {k: v for k, v in part.items() if k != "name"}, f"{prefix}{name}.{part_name}."
+                )
         else:
             cell = f"{value:,.4g}" if isinstance(value, float) else str(value)
             yield f"{prefix}{name}", cell.replace("|", "\\|").replace("\n", " ")

@@ -126,7 +126,7 @@ def _write_model(job: PretrainRun, target: Path) -> None:
         window_chars=data.window_chars,
         window_margin=data.window_margin,
         base_model="config",
-        method="pretrained from nothing",
+        method="pretraining",
         hyperparameters=recipe.model_dump(mode="json", include=decisive),
         data_identity=_data_identity(recipe),
         data_sources={"synthetic": {"licence": "the project's own"}, **chats},

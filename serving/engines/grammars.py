@@ -10,12 +10,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving.engines.protocol import EngineError
 
 MAX_KEPT = 256
 """Most compiled grammars that are kept; each takes some ten kilobytes."""
+
+
+class Begun(NamedTuple):
+    """A matcher at the beginning of its grammar, and how many seconds it took."""
+
+    matcher: Any
+    seconds: float
 
 
 class Grammars:
@@ -30,8 +37,8 @@ class Grammars:
         self._kept: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def matcher(self, grammar: str) -> tuple[Any, float]:
-        """A fresh matcher at the beginning of the grammar, and how many seconds it took.
+    def matcher(self, grammar: str) -> Begun:
+        """A fresh matcher.
 
         Raises EngineError: the grammar was refused.
         """
@@ -47,7 +54,7 @@ class Grammars:
                 if len(self._kept) > MAX_KEPT:
                     self._kept.popitem(last=False)
         # The kept one is never moved from its beginning.
-        return kept.deep_copy(), time.perf_counter() - began
+        return Begun(kept.deep_copy(), time.perf_counter() - began)
 
     def _compile(self, grammar: str) -> Any:
         from llguidance import LLMatcher

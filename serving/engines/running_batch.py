@@ -1,42 +1,36 @@
 """Greedy decoding of many rows at once, where rows join and leave while others go on.
 
-Tensors are named by shape: B rows, T cached positions, N new positions, V vocabulary entries. A row's cached
-tokens are the columns that its mask marks: padding stands on the left, and between them what was guessed
-wrongly (`drafting`), until the columns are closed up.
+Every pass reads, in one line (`slots`), the prompts of the rows that join and of the others the latest token,
+behind each the tokens that are guessed to come next (`drafting`). S tokens of the line, P of them whose next token
+is chosen, V entries of the vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from serving.engines.drafting import Lookup
+from serving.engines.grammars import Begun
+from serving.engines.protocol import EngineError
+from serving.engines.slots import Line, Slots
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 MOST_GUESSED = 12
 """Tokens guessed for one row at a time."""
-GUESSED_TOGETHER = 32
-"""Tokens guessed for all rows together: on a CPU a pass over so many costs little more than over one each."""
-_WASTE = 64
-"""Columns that may hold nothing for any row before they are closed up."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """A guess, not yet checked.
-
-    Attributes:
-        token_ids: the guessed tokens, all allowed by the grammar in their place.
-        allowed: for the next token and for the one behind each guessed one, a byte for each entry of the
-            vocabulary, 0 where the grammar forbids it; None without a grammar. One less where a guess ends
-            the answer.
-    """
-
-    token_ids: list[int]
-    allowed: list[bytes | None]
+GUESSED_TOGETHER = 64
+"""Tokens guessed for all rows together: each costs its part of a pass, whether it was right or not."""
+SURE = 1e-4
+"""A token that takes all of the probability but this needs no mask: that the grammar lets it pass is enough. Its
+log-probability among the allowed tokens lies between its own and 0."""
+_HEAD_TOKENS, _HEADS = 64, 4
+"""Prompts begin alike: of so many different beginnings, as many tokens are kept read."""
 
 
 @dataclass(slots=True)
@@ -45,228 +39,244 @@ class Row:
 
     Attributes:
         prompt_ids: the prompt's tokens.
-        matcher: llguidance's state of this row's grammar, or None.
+        grammar: gives llguidance's state of this row's grammar; None for free text.
         max_new_tokens: budget, the end-of-turn token included.
         lookup: what its next tokens are guessed from.
         end_bias: what is taken off the logits of the tokens that end the list.
-        done: takes the finished row; cancelled by a caller who went away.
+        done: takes the finished row, or its EngineError; cancelled by a caller who went away.
+        num_cached: how many of its tokens have been read.
+        unread: those that have not: the prompt, then the latest token.
     """
 
     prompt_ids: list[int]
-    matcher: Any
+    grammar: Future[Begun] | None
     max_new_tokens: int
     lookup: Lookup
     end_bias: float = 0.0
     done: Future[Row] = field(default_factory=Future)
     token_ids: list[int] = field(default_factory=list)
     token_logprobs: list[float] = field(default_factory=list)
-    finish: Literal["", "stop", "length"] = ""
+    finish: Literal["", "stop", "length", "error"] = ""
+    num_cached: int = 0
+    unread: list[int] = field(default_factory=list)
+    _matcher: Any = None
 
-    def draft(self, count: int, stop_ids: frozenset[int]) -> Draft:
-        """Guess at most so many next tokens, as far as the grammar would let them pass."""
-        # Guesses beyond the budget would only be thrown away.
-        room = min(count, self.max_new_tokens - len(self.token_ids) - 1)
-        guessed = self.lookup.guess(room) if room > 0 else ()
-        if self.matcher is None:
-            end = next((at for at, token in enumerate(guessed) if token in stop_ids), len(guessed))
-            return Draft(list(guessed[:end]), [None] * (end + 1))
-        allowed: bytes = self.matcher.compute_logit_bias()
-        draft = Draft([], [allowed])
-        for token in guessed:
-            if not allowed[token] or token in stop_ids or not self.matcher.consume_token(token):
-                break
-            draft.token_ids.append(token)
-            if self.matcher.is_stopped():
-                break
-            allowed = self.matcher.compute_logit_bias()
-            draft.allowed.append(allowed)
-        if draft.token_ids and not self.matcher.rollback(len(draft.token_ids)):
-            raise RuntimeError("the grammar could not be taken back")
-        return draft
+    def begin(self) -> None:
+        """Take the grammar, once it is compiled; a refused one fails this row alone."""
+        if self.grammar is not None and self._matcher is None:
+            try:
+                self._matcher = self.grammar.result().matcher
+            except EngineError as error:
+                self.fail(error)
 
-    def accept(self, token: int, logprob: float, stop_ids: frozenset[int]) -> None:
-        """Append the chosen token and notice the end of the answer."""
-        if token in stop_ids:
-            self.finish = "stop"
-            return
+    def fail(self, error: EngineError) -> None:
+        """End the row with an error."""
+        self.finish = "error"
+        if not self.done.done() and self.done.set_running_or_notify_cancel():
+            self.done.set_exception(error)
+
+    def guess(self, stop_ids: frozenset[int]) -> list[int]:
+        """Tokens that may come next; those beyond the budget would only be thrown away."""
+        room = min(MOST_GUESSED, self.max_new_tokens - len(self.token_ids) - 1)
+        guessed = list(self.lookup.guess(room)) if room > 0 else []
+        end = next((at for at, token in enumerate(guessed) if token in stop_ids), len(guessed))
+        return guessed[:end]
+
+    def lets_pass(self, token: int) -> bool:
+        """Whether the grammar allows a token; if so, it has followed it."""
+        return self._matcher is None or self._matcher.try_consume_tokens([token]) == 1
+
+    def allowed(self, num_entries: int) -> NDArray[np.intp]:
+        """The tokens that the grammar allows next, ascending. Raises RuntimeError: none."""
+        import numpy as np
+
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = np.flatnonzero(np.unpackbits(bits, bitorder="little")[:num_entries])
+        if not len(allowed):
+            raise RuntimeError("the grammar allows nothing")
+        return allowed
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a grammar binds it."""
+        return self._matcher is not None
+
+    def append(self, token: int, logprob: float) -> None:
+        """Append a token that the grammar has followed, and notice the end of the answer."""
         self.token_ids.append(token)
-        self.lookup.extend([token])
         self.token_logprobs.append(logprob)
-        if self.matcher is not None and not self.matcher.consume_token(token):
-            raise RuntimeError("the grammar refused a token that it had allowed")
+        self.lookup.extend([token])
         if len(self.token_ids) >= self.max_new_tokens:
             self.finish = "length"
-        elif self.matcher is not None and self.matcher.is_stopped():
+        elif self._matcher is not None and self._matcher.is_stopped():
             # Only the end of the turn is left: no need to compute it.
             self.finish = "stop"
 
 
 class RunningBatch:
-    """The rows under way and their key-value cache.
+    """The rows under way, row i in slot i of their cache.
 
     Args:
-        model: a causal language model of transformers, in evaluation mode.
+        model: a causal language model of transformers, loaded with `slots.ATTENTION`, in evaluation mode.
         stop_ids: tokens that end an answer.
         ending: ids of the tokens that end its list, on which a row's bias lies.
     """
 
-    def __init__(self, model: Any, stop_ids: frozenset[int], ending: torch.Tensor | None = None) -> None:
-        self._model, self._stop_ids, self._ending = model, stop_ids, ending
+    def __init__(self, model: Any, stop_ids: frozenset[int], ending: Sequence[int] = ()) -> None:
+        self._model, self._stop_ids, self._ending = model, stop_ids, list(ending)
         self.rows: list[Row] = []
-        self._cache: Any = None
-        self._mask_BT: torch.Tensor | None = None
+        self._slots = Slots()
+        self._heads: list[tuple[list[int], Any]] = []
 
-    def admit(self, rows: list[Row]) -> None:
-        """Read new rows' prompts, choose their first tokens and let them join."""
-        import torch
-        from transformers import DynamicCache
-
-        width = max(len(row.prompt_ids) for row in rows)
-        ids_BT = torch.zeros((len(rows), width), dtype=torch.long)
-        mask_BT = torch.zeros_like(ids_BT)
-        for index, row in enumerate(rows):
-            ids_BT[index, width - len(row.prompt_ids) :] = torch.tensor(row.prompt_ids)
-            mask_BT[index, width - len(row.prompt_ids) :] = 1
-        ids_BT, mask_BT = ids_BT.to(self._model.device), mask_BT.to(self._model.device)
-        cache = DynamicCache()
-        logits_BNV = self._forward(ids_BT, mask_BT, (mask_BT.cumsum(1) - 1).clamp(min=0), cache, 1)
-        for row, logits_NV in zip(rows, logits_BNV, strict=True):
-            self._accept(row, row.draft(0, self._stop_ids), logits_NV)
-        self._join(rows, cache, mask_BT)
-        self.leave()
+    def admit(self, rows: Sequence[Row]) -> None:
+        """Let rows join; the next step reads their prompts."""
+        for row in rows:
+            row.unread = row.prompt_ids
+            self.rows.append(row)
 
     def step(self) -> None:
         """One more token for every row, and as many more as were guessed rightly."""
-        import torch
-
-        assert self._mask_BT is not None
-        count = min(MOST_GUESSED, GUESSED_TOGETHER // len(self.rows))
-        drafts = [row.draft(count, self._stop_ids) for row in self.rows]
-        width = 1 + max(len(draft.token_ids) for draft in drafts)
-        new_BN = torch.zeros((len(drafts), width), dtype=torch.long)
-        mask_BN = torch.zeros_like(new_BN)
-        for index, (row, draft) in enumerate(zip(self.rows, drafts, strict=True)):
-            tokens = [row.token_ids[-1], *draft.token_ids]
-            new_BN[index, : len(tokens)] = torch.tensor(tokens)
-            mask_BN[index, : len(tokens)] = 1
-        new_BN, mask_BN = new_BN.to(self._model.device), mask_BN.to(self._model.device)
-        positions_BN = self._mask_BT.sum(1, keepdim=True) + torch.arange(width, device=new_BN.device)
-        self._mask_BT = torch.cat([self._mask_BT, mask_BN], dim=1)
-        logits_BNV = self._forward(new_BN, self._mask_BT, positions_BN, self._cache, width)
-        kept = [
-            self._accept(row, draft, logits_NV)
-            for row, draft, logits_NV in zip(self.rows, drafts, logits_BNV, strict=True)
-        ]
-        self._forget(width, kept)
-        self.leave()
-
-    def _accept(self, row: Row, draft: Draft, logits_NV: torch.Tensor) -> int:
-        """Append to a row the likeliest token, and the next one as long as its guess was the likeliest.
-
-        Returns:
-            How many of the new positions belong to the answer.
-        """
-        import torch
-
-        known = len(draft.allowed)
-        logits_NV = logits_NV[:known]
-        for logits_V, allowed in zip(logits_NV, draft.allowed, strict=True):
-            if allowed is not None:
-                allowed_V = torch.frombuffer(bytearray(allowed), dtype=torch.uint8)
-                logits_V.masked_fill_(allowed_V.to(logits_V.device) == 0, float("-inf"))
-        best_N = self._biased(logits_NV, row.end_bias).argmax(dim=1)
-        logprobs_N = logits_NV.gather(1, best_N[:, None])[:, 0] - logits_NV.logsumexp(dim=1)
-        guesses = [*draft.token_ids, None]
-        for place, (token, logprob) in enumerate(zip(best_N.tolist(), logprobs_N.tolist(), strict=True)):
-            row.accept(token, logprob, self._stop_ids)
-            if row.finish or token != guesses[place]:
-                return place + 1
-        return known
-
-    def _biased(self, logits_NV: torch.Tensor, end_bias: float) -> torch.Tensor:
-        if not end_bias or self._ending is None:
-            return logits_NV
-        # A copy: log-probabilities are those without the bias.
-        biased_NV = logits_NV.clone()
-        biased_NV[:, self._ending] -= end_bias
-        return biased_NV
-
-    def _forget(self, width: int, kept: list[int]) -> None:
-        """Take back the newest columns but for each row's first `kept` ones, and close up what lies idle."""
-        assert self._mask_BT is not None
-        before = self._mask_BT.shape[1] - width
-        for index, count in enumerate(kept):
-            self._mask_BT[index, before + count :] = 0
-        total, longest = before + max(kept), int(self._mask_BT.sum(1).max())
-        if total - longest > _WASTE:
-            # Stable: a row's tokens stay in order; the columns without one go to the left.
-            order_BT = self._mask_BT.argsort(dim=1, stable=True)
-            columns_BT = order_BT[:, self._mask_BT.shape[1] - longest :]
-            self._mask_BT = self._mask_BT.gather(1, columns_BT)
-            for layer in self._cache.layers:
-                where = columns_BT[:, None, :, None].expand(-1, layer.keys.shape[1], -1, layer.keys.shape[3])
-                layer.keys, layer.values = layer.keys.gather(2, where), layer.values.gather(2, where)
-        elif total < self._mask_BT.shape[1]:
-            self._mask_BT = self._mask_BT[:, :total]
-            for layer in self._cache.layers:
-                layer.keys, layer.values = layer.keys[:, :, :total], layer.values[:, :, :total]
-
-    def leave(self) -> None:
-        """Hand out the finished rows, forget the cancelled ones and close the gaps."""
-        import torch
-
-        staying = [i for i, row in enumerate(self.rows) if not row.finish and not row.done.cancelled()]
-        if len(staying) == len(self.rows):
+        self._leave()
+        if not self.rows:
             return
-        leaving = [row for i, row in enumerate(self.rows) if i not in set(staying)]
-        if staying:
-            assert self._mask_BT is not None
-            self._mask_BT = self._mask_BT[torch.tensor(staying, device=self._mask_BT.device)]
-            # The longest row may have gone: drop the columns that hold nothing for all who stay.
-            used = self._mask_BT.any(dim=0).nonzero()[:, 0]
-            self._mask_BT = self._mask_BT[:, used]
-            for layer in self._cache.layers:
-                layer.keys = layer.keys[staying][:, :, used]
-                layer.values = layer.values[staying][:, :, used]
-            self.rows = [self.rows[i] for i in staying]
+        new = [slot for slot, row in enumerate(self.rows) if not row.num_cached]
+        for slot in new:
+            self._begin_with_head(slot, self.rows[slot])
+        guesses = self._guesses()
+        line = Line(
+            self._slots,
+            [(row.num_cached, row.unread + guess) for row, guess in zip(self.rows, guesses, strict=True)],
+            new[0] if new else len(self.rows),
+            self._model.device,
+            self._model.dtype,
+        )
+        places = [
+            place
+            for end, guess in zip(line.ends, guesses, strict=True)
+            for place in range(end - len(guess) - 1, end)
+        ]
+        self._choose(guesses, self._forward(line, places))
+        for slot in new:
+            self._keep_head(slot, self.rows[slot])
+        self._leave()
+
+    def _guesses(self) -> list[list[int]]:
+        """Guesses for all rows: as many for each as still fit, the longest ones cut first."""
+        guesses = [row.guess(self._stop_ids) for row in self.rows]
+        most = MOST_GUESSED
+        while most and sum(min(len(guess), most) for guess in guesses) > GUESSED_TOGETHER:
+            most -= 1
+        return [guess[:most] for guess in guesses]
+
+    def _forward(self, line: Line, places: list[int]) -> torch.Tensor:
+        """Logits at some places of a line: P, V, float32."""
+        import torch
+
+        logits: torch.Tensor = self._model(
+            input_ids=line.tokens_S[None],
+            position_ids=line.columns_S[None],
+            use_cache=False,
+            logits_to_keep=torch.tensor(places, device=line.tokens_S.device),
+            line=line,
+        ).logits
+        return logits[0].float()
+
+    def _choose(self, guesses: Sequence[list[int]], logits_PV: torch.Tensor) -> None:
+        """Append to every row the likeliest token, and the next one as long as its guess was the likeliest."""
+        lengths = [len(guess) + 1 for guess in guesses]
+        best_P = self._biased(logits_PV, lengths).argmax(dim=1)
+        logprobs_P = logits_PV.gather(1, best_P[:, None])[:, 0] - logits_PV.logsumexp(dim=1)
+        best, logprobs = best_P.tolist(), logprobs_P.tolist()
+        at = 0
+        for row, guess in zip(self.rows, guesses, strict=True):
+            row.begin()
+            num_right = 0
+            while not row.finish:
+                place = at + num_right
+                token = self._take(row, best[place], logprobs[place], logits_PV[place])
+                if num_right == len(guess) or token != guess[num_right]:
+                    break
+                num_right += 1
+            at += len(guess) + 1
+            row.num_cached += len(row.unread) + num_right
+            row.unread = row.token_ids[-1:]
+
+    def _biased(self, logits_PV: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        """With what rows take off the end of the list; a copy, for log-probabilities are those without it."""
+        import torch
+
+        if not self._ending or not any(row.end_bias for row in self.rows):
+            return logits_PV
+        biases = [row.end_bias for row, length in zip(self.rows, lengths, strict=True) for _ in range(length)]
+        biased_PV = logits_PV.clone()
+        biased_PV[:, self._ending] -= torch.tensor(biases, device=logits_PV.device)[:, None]
+        return biased_PV
+
+    def _take(self, row: Row, token: int, logprob: float, logits_V: torch.Tensor) -> int:
+        """Append the likeliest of the allowed tokens to a row; returns it.
+
+        Args:
+            row: the row.
+            token: the likeliest of all.
+            logprob: its log-probability among all.
+            logits_V: of all.
+        """
+        if row.is_bound and (token in self._stop_ids or logprob < -SURE or not row.lets_pass(token)):
+            token, logprob = self._best_allowed(row, logits_V.cpu().numpy())
+            if token not in self._stop_ids and not row.lets_pass(token):
+                raise RuntimeError("the grammar refused a token that it had allowed")
+        if token in self._stop_ids:
+            row.finish = "stop"
         else:
-            self.rows, self._cache, self._mask_BT = [], None, None
-        for row in leaving:
-            if row.finish and row.done.set_running_or_notify_cancel():
+            row.append(token, logprob)
+        return token
+
+    def _best_allowed(self, row: Row, logits_V: NDArray[np.float32]) -> tuple[int, float]:
+        import numpy as np
+
+        allowed = row.allowed(len(logits_V))
+        values = logits_V[allowed]
+        weighed = values - row.end_bias * np.isin(allowed, self._ending) if row.end_bias else values
+        at = int(weighed.argmax())
+        highest = values.max()
+        total = highest + np.log(np.exp(values - highest).sum())
+        return int(allowed[at]), float(values[at] - total)
+
+    def _leave(self) -> None:
+        """Hand out the finished rows, forget the cancelled ones; the last rows move into their slots."""
+        for slot in reversed(range(len(self.rows))):
+            row = self.rows[slot]
+            if not row.finish and not row.done.cancelled():
+                continue
+            last = self.rows.pop()
+            if last is not row:
+                self.rows[slot] = last
+                self._slots.move(len(self.rows), slot, last.num_cached)
+            if row.finish in ("stop", "length") and row.done.set_running_or_notify_cancel():
                 row.done.set_result(row)
 
-    def _forward(
-        self,
-        ids_BN: torch.Tensor,
-        mask_BT: torch.Tensor,
-        positions_BN: torch.Tensor,
-        cache: Any,
-        num_logits: int,
-    ) -> torch.Tensor:
-        """Logits of the last columns, float32."""
-        logits: torch.Tensor = self._model(
-            input_ids=ids_BN,
-            attention_mask=mask_BT,
-            position_ids=positions_BN,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=num_logits,
-        ).logits
-        return logits.float()
+    # --- beginnings ---------------------------------------------------------------------------------
 
-    def _join(self, rows: list[Row], cache: Any, mask_BT: torch.Tensor) -> None:
-        """Put the new rows' cache below the old rows', both padded on the left to one width."""
-        import torch
-        from torch.nn.functional import pad
+    def _begin_with_head(self, slot: int, row: Row) -> None:
+        """Take over what is read already of a prompt's beginning."""
+        shared = [(_num_shared(ids, row.prompt_ids), head) for ids, head in self._heads]
+        num_shared, head = max(shared, key=lambda known: known[0], default=(0, None))
+        # The last token is read in any case: what follows it is the question.
+        num_shared = min(num_shared, len(row.prompt_ids) - 1)
+        if num_shared:
+            self._slots.reserve(slot + 1, num_shared)
+            self._slots.begin(slot, head, num_shared)
+            row.num_cached, row.unread = num_shared, row.prompt_ids[num_shared:]
 
-        if not self.rows:
-            self.rows, self._cache, self._mask_BT = list(rows), cache, mask_BT
+    def _keep_head(self, slot: int, row: Row) -> None:
+        """Keep the beginning of a prompt that shares little with those that are kept."""
+        ids = row.prompt_ids[:_HEAD_TOKENS]
+        if any(_num_shared(kept, ids) > len(ids) // 8 for kept, _ in self._heads):
             return
-        assert self._mask_BT is not None
-        width = max(self._mask_BT.shape[1], mask_BT.shape[1])
-        old, new = width - self._mask_BT.shape[1], width - mask_BT.shape[1]
-        self._mask_BT = torch.cat([pad(self._mask_BT, (old, 0)), pad(mask_BT, (new, 0))])
-        for layer, joining in zip(self._cache.layers, cache.layers, strict=True):
-            layer.keys = torch.cat([pad(layer.keys, (0, 0, old, 0)), pad(joining.keys, (0, 0, new, 0))])
-            layer.values = torch.cat([pad(layer.values, (0, 0, old, 0)), pad(joining.values, (0, 0, new, 0))])
-        self.rows.extend(rows)
+        self._heads = [*self._heads[1 - _HEADS :], (ids, self._slots.head(slot, len(ids)))]
+
+
+def _num_shared(left: Sequence[int], right: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    both = zip(left, right, strict=False)
+    return next((at for at, (one, other) in enumerate(both) if one != other), min(len(left), len(right)))

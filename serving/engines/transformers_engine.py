@@ -9,6 +9,7 @@ import asyncio
 import logging
 import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,19 @@ from serving.engines.ending import ending_ids
 from serving.engines.grammars import Grammars
 from serving.engines.protocol import Dtype, EngineError, Generation
 from serving.engines.running_batch import Row, RunningBatch
+from serving.engines.slots import ATTENTION, register
 
 logger = logging.getLogger(__name__)
 
+_COMPILERS = 2
+"""Threads that compile grammars."""
 
-def _shape() -> str:
-    """An answer with every default type: what stands between values, for guesses to begin with."""
-    return codec.render("x", [Span(0, 1, name) for name in shipped().default_types])
+
+def _shape(tokenizer: Any) -> list[int]:
+    """An answer with every default type behind the opening of its turn: for guesses to begin with."""
+    opening, _ = codec.encode(tokenizer, (), answer_next=True)
+    answer = codec.render("x", [Span(0, 1, name) for name in shipped().default_types])
+    return [*opening, *tokenizer(answer, add_special_tokens=False)["input_ids"]]
 
 
 class TransformersEngine:
@@ -49,8 +56,9 @@ class TransformersEngine:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         chosen = dtype if dtype != "auto" else "bfloat16" if device == "cuda" else "float32"
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        register()
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, chosen), local_files_only=True
+            folder, dtype=getattr(torch, chosen), attn_implementation=ATTENTION, local_files_only=True
         )
         self._model = model.to(device).eval()
         end_of_turn = self._tokenizer.convert_tokens_to_ids(codec.TURN_END)
@@ -58,8 +66,9 @@ class TransformersEngine:
         self._grammars = Grammars(
             from_tokenizer(self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn)
         )
-        self._shape: list[int] = self._tokenizer(_shape(), add_special_tokens=False)["input_ids"]
-        self._ending = torch.tensor(ending_ids(self._tokenizer), device=device)
+        self._compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="grammars")
+        self._shape = _shape(self._tokenizer)
+        self._ending = ending_ids(self._tokenizer)
         self._max_batch = max_batch
         self.description = f"transformers {transformers.__version__}, {device}, {chosen}"
         self._waiting: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
@@ -78,11 +87,9 @@ class TransformersEngine:
         """See `protocol.Engine.generate`."""
         if self._closed:
             raise EngineError("the engine is closed")
-        matcher, grammar_s = None, None
-        if grammar is not None:
-            # Takes a millisecond or more and leaves the interpreter free: off the event loop.
-            matcher, grammar_s = await asyncio.to_thread(self._grammars.matcher, grammar)
-        row = Row(prompt_ids, matcher, max_new_tokens, Lookup([*self._shape, *prompt_ids]), end_bias)
+        # Takes a millisecond or more and leaves the interpreter free: while the prompt is read.
+        compiling = None if grammar is None else self._compilers.submit(self._grammars.matcher, grammar)
+        row = Row(prompt_ids, compiling, max_new_tokens, Lookup([*self._shape, *prompt_ids]), end_bias)
         self._waiting.put(row)
         await asyncio.wrap_future(row.done)
         assert row.finish
@@ -91,7 +98,7 @@ class TransformersEngine:
             token_ids=tuple(row.token_ids),
             token_logprobs=tuple(row.token_logprobs),
             finish=row.finish,
-            grammar_s=grammar_s,
+            grammar_s=None if compiling is None else compiling.result().seconds,
         )
 
     async def close(self) -> None:
@@ -100,6 +107,7 @@ class TransformersEngine:
             self._closed = True
             self._waiting.put(None)
             await asyncio.to_thread(self._worker.join)
+            self._compilers.shutdown(wait=False, cancel_futures=True)
 
     def _work(self) -> None:
         import torch
@@ -120,8 +128,7 @@ class TransformersEngine:
                     kind = type(error).__name__
                     logger.error("%d requests failed: %s", len({*map(id, batch.rows + joining)}), kind)
                     for row in batch.rows + joining:
-                        if not row.done.done() and row.done.set_running_or_notify_cancel():
-                            row.done.set_exception(EngineError(f"decoding failed ({kind})"))
+                        row.fail(EngineError(f"decoding failed ({kind})"))
                     batch = RunningBatch(self._model, self._stop_ids, self._ending)
 
     def _collect(self, batch: RunningBatch, joining: list[Row]) -> bool:

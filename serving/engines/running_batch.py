@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_GUESSED = 12
 """Tokens guessed for one row at a time."""
-GUESSED_TOGETHER = 64
+GUESSED_TOGETHER = 96
 """Tokens guessed for all rows together: each costs its part of a pass, whether it was right or not."""
 SURE = 1e-4
 """A token that takes all of the probability but this needs no mask: that the grammar lets it pass is enough. Its

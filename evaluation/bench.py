@@ -123,8 +123,7 @@ class Bench:
         written = (full["num_tokens"] - full["num_calls"]) / full["num_requests"]
         if per_document <= 0 or written <= 0:
             return None
-        assert self.extractor.config.max_batch
-        return min(full["rows"], float(self.extractor.config.max_batch)), written / per_document
+        return min(full["rows"], float(self.extractor.config.chosen.max_batch)), written / per_document
 
     def rows(
         self, texts: Mapping[int, Sequence[str]], concurrency: Sequence[int]

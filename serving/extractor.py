@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -26,6 +26,7 @@ from pii import model_folder, patterns, windows
 from pii.errors import RequestError
 from pii.model_folder import ModelManifest, read_manifest
 from pii.patterns import Match
+from pii.recurrence import further
 from pii.spans import Span, is_unicode
 from pii.taxonomy import shipped
 from serving import merging
@@ -58,6 +59,16 @@ class EndBias(StrictConfig):
     precision: float = Field(default=0.0, ge=0, le=20)
 
 
+class Profile(StrictConfig):
+    """What is set together, for one use of a service."""
+
+    max_batch: int = Field(gt=0)
+    """Most windows that the engine decodes together: few answer each soon, many answer more in all."""
+    speculative_tokens: int = Field(ge=0, le=16)
+    """Tokens that vLLM proposes by n-gram lookup: pays for one caller, costs under load. The transformers
+    engine guesses at any load, for it checks guesses in the pass that it makes anyway."""
+
+
 class ExtractorConfig(StrictConfig):
     """How texts are read. The same for the service, the batch commands and the evaluation."""
 
@@ -82,8 +93,20 @@ class ExtractorConfig(StrictConfig):
     """Budget of one window's answer. A window whose answer needs more is split and asked again."""
     concurrency: int = Field(default=64, gt=0)
     """Most windows with the engine at once, and most texts that `extract_all` has under way."""
-    max_batch: int = Field(default=32, gt=0)
-    """Most windows that the engine decodes together."""
+    profile: str = "throughput"
+    """Which of `profiles` holds."""
+    profiles: Mapping[str, Profile] = Field(
+        default={
+            "latency": Profile(max_batch=8, speculative_tokens=4),
+            "throughput": Profile(max_batch=32, speculative_tokens=0),
+        }
+    )
+    """Name → what it sets."""
+    max_batch: int | None = Field(default=None, gt=0)
+    """In place of the profile's."""
+    propagate: bool = False
+    """Whether a value that was found once is an entity wherever it stands in the text (`pii.recurrence`),
+    where a request does not say."""
     grounded: bool = True
     """Whether the grammar binds values to the text. False only to measure the model without it."""
     end_bias: EndBias = EndBias()
@@ -99,6 +122,21 @@ class ExtractorConfig(StrictConfig):
             raise ValueError("model is required unless detectors is patterns")
         return self
 
+    @model_validator(mode="after")
+    def _names_a_profile(self) -> Self:
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile has to be one of {', '.join(self.profiles)}")
+        return self
+
+    @property
+    def chosen(self) -> Profile:
+        """The profile, with what stands in its place."""
+        profile, tokens = self.profiles[self.profile], self.vllm.speculative_tokens
+        return Profile(
+            max_batch=profile.max_batch if self.max_batch is None else self.max_batch,
+            speculative_tokens=profile.speculative_tokens if tokens is None else tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
@@ -110,6 +148,7 @@ class Extraction:
         model_spans: what the model found; empty where it was not asked.
         pattern_spans: what the patterns found; empty where they were not asked.
         denied_spans: what stands on the caller's deny list; in `spans` in any case.
+        propagated_spans: where a found value stands once more; in `spans` too. Empty unless asked for.
         candidates: where both looked, whatever either marked, with what speaks for and against it.
         threshold: the score from which a candidate counted; None where there are no scores.
         truncated: parts of the text, as (start, end), for which the model's answer did not fit; patterns
@@ -127,6 +166,7 @@ class Extraction:
     model_spans: tuple[Span, ...] = ()
     pattern_spans: tuple[Span, ...] = ()
     denied_spans: tuple[Span, ...] = ()
+    propagated_spans: tuple[Span, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     threshold: float | None = None
     truncated: tuple[tuple[int, int], ...] = ()
@@ -147,7 +187,7 @@ class Extraction:
         if self.threshold is None:
             return (*self.spans, *self.model_spans, *self.pattern_spans)
         over = (c.span for c in self.candidates if (c.span.score or 0.0) > self.threshold)
-        return (*over, *self.pattern_spans, *self.denied_spans)
+        return (*over, *self.pattern_spans, *self.denied_spans, *self.propagated_spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +202,7 @@ class Plan:
         threshold: the score from which a candidate counts; None without a calibration.
         lists: what the caller allows and denies.
         end_bias: how much further the model looks.
+        propagate: whether found values are entities elsewhere too.
     """
 
     detectors: Detectors
@@ -171,6 +212,7 @@ class Plan:
     threshold: float | None = None
     lists: Lists | None = None
     end_bias: float = 0.0
+    propagate: bool = False
 
 
 class Extractor:
@@ -217,7 +259,11 @@ class Extractor:
             stack.callback(portal.call, engine.close)
             engine = around(engine) if around else engine
             detector = portal.call(_make_detector, config, manifest, engine)
-            logger.info("model %s on %s", config.model, engine.description)
+            chosen = config.chosen
+            logger.info(
+                "model %s on %s; profile %s: at most %d windows together, %d speculative tokens",
+                config.model, engine.description, config.profile, chosen.max_batch, chosen.speculative_tokens,
+            )  # fmt: skip
             return cls(config, manifest, detector, portal, stack.pop_all(), engine)
 
     def close(self) -> None:
@@ -294,6 +340,7 @@ class Extractor:
         detectors: Detectors | None = None,
         threshold: float | OperatingPoint | None = None,
         lists: Lists | None = None,
+        propagate: bool | None = None,
     ) -> Plan:
         """Check what a request asks for.
 
@@ -332,6 +379,7 @@ class Extractor:
             threshold=self._threshold(calibration, threshold),
             lists=lists or None,
             end_bias=self._end_bias(threshold),
+            propagate=self.config.propagate if propagate is None else propagate,
         )
 
     def _end_bias(self, asked: float | OperatingPoint | None) -> float:
@@ -358,6 +406,7 @@ class Extractor:
         detectors: Detectors | None = None,
         threshold: float | OperatingPoint | None = None,
         lists: Lists | None = None,
+        propagate: bool | None = None,
     ) -> Extraction:
         """Find entities in one text. Cancelling the call ends the work for it.
 
@@ -367,21 +416,22 @@ class Extractor:
             detectors: who looks; None as configured.
             threshold: the score, or the operating point, from which a candidate counts; None as configured.
             lists: values that are nothing personal, and values that are in any case.
+            propagate: whether a value that was found is an entity wherever it stands; None as configured.
 
         Raises:
             RequestError: see `check_text`, `plan` and `Lists.denied`.
             EngineError: the engine is gone.
         """
-        plan = self.plan(types, detectors, threshold, lists)
+        plan = self.plan(types, detectors, threshold, lists, propagate)
         self.check_text(text)
         reading = self._begin(text, plan)
         try:
             looked = await asyncio.to_thread(_match, text, plan)
             found = await asyncio.wrap_future(reading) if reading else Reading()
-            if plan.lists is None:
+            if plan.lists is None and not plan.propagate:
                 return _combine(text, plan, found, looked)
             # The caller's patterns may take their time: off the loop.
-            return await asyncio.to_thread(_listed, text, plan, plan.lists, found, looked)
+            return await asyncio.to_thread(_concluded, text, plan, found, looked)
         finally:
             # Where the patterns failed or the caller has gone, nobody waits for the model any more.
             if reading is not None:
@@ -436,9 +486,9 @@ async def _start_engine(config: ExtractorConfig, manifest: ModelManifest) -> Eng
         config.engine,
         config.model,
         dtype=config.dtype,
-        max_batch=config.max_batch,
+        max_batch=config.chosen.max_batch,
         max_model_tokens=manifest.context_tokens,
-        vllm=config.vllm,
+        vllm=config.vllm.model_copy(update={"speculative_tokens": config.chosen.speculative_tokens}),
         remote=config.remote,
     )
 
@@ -474,12 +524,24 @@ def _match(text: str, plan: Plan) -> _Looked:
 def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bool) -> Extraction:
     try:
         # While the patterns look, the engine is at the texts behind this one.
-        return _combine(text, plan, reading.result() if reading else Reading(), _match(text, plan))
+        return _concluded(text, plan, reading.result() if reading else Reading(), _match(text, plan))
     except Exception as error:
         if not tolerant:
             raise
         logger.error("a text could not be read: %s", describe(error))
         return Extraction(failure=type(error).__name__)
+
+
+def _concluded(text: str, plan: Plan, reading: Reading, looked: _Looked) -> Extraction:
+    """As `_combine`, after the caller's lists and with what stands once more."""
+    if plan.lists is None:
+        found = _combine(text, plan, reading, looked)
+    else:
+        found = _listed(text, plan, plan.lists, reading, looked)
+    if not plan.propagate:
+        return found
+    again = tuple(further(text, found.spans))
+    return replace(found, spans=tuple(sorted((*found.spans, *again))), propagated_spans=again)
 
 
 def _listed(text: str, plan: Plan, lists: Lists, reading: Reading, looked: _Looked) -> Extraction:

@@ -109,6 +109,9 @@ class ReadRequest(TextsRequest):
     """Values that are nothing personal."""
     deny_list: DenyList = []
     """Values that are entities in any case."""
+    propagate: bool | None = None
+    """Whether a value that was found is an entity wherever else it stands in the text; not there: as the
+    recipe says."""
     offset_unit: OffsetUnit = "codepoint"
     """What `start` and `end` count."""
 

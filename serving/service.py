@@ -196,7 +196,7 @@ class Service:
         cut = asked.cut
         if cut is None and isinstance(asked, RedactRequest) and self.extractor.has_scores(asked.detectors):
             cut = self.config.redaction_point
-        return await self.find(text, asked.types, asked.detectors, cut, asked.lists)
+        return await self.find(text, asked.types, asked.detectors, cut, asked.lists, asked.propagate)
 
     async def find(
         self,
@@ -205,6 +205,7 @@ class Service:
         detectors: Detectors | None = None,
         threshold: float | OperatingPoint | None = None,
         lists: Lists | None = None,
+        propagate: bool | None = None,
     ) -> Extraction:
         """As `Extractor.extract`, within the request's limit of windows, and counted.
 
@@ -220,7 +221,7 @@ class Service:
                     f"more than {limit} windows of the model; send several requests",
                 )
             attended.num_windows += needed
-        reading = self.extractor.extract(text, types, detectors, threshold, lists)
+        reading = self.extractor.extract(text, types, detectors, threshold, lists, propagate)
         return await self.telemetry.text(reading, len(text))
 
     def _parsed(self, value: object, schema: type[Parsed]) -> Parsed:

@@ -12,14 +12,18 @@ from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
+from starlette.testclient import TestClient
 
 from configs.errors import ConfigError
 from pii.errors import ModelFolderError, RequestError
 from pii.model_folder import ModelManifest, read_manifest
 from pii.spans import Span
-from serving.engines.protocol import EngineError, Generation
-from serving.extractor import Extraction, Extractor, ExtractorConfig
+from serving.app import create_app
+from serving.engines import choice
+from serving.engines.protocol import EngineError, Generation, VllmSettings
+from serving.extractor import Extraction, Extractor, ExtractorConfig, Profile
 from serving.model_detector import MAX_SPLITS, ModelDetector
+from serving.settings import ServeConfig
 from tests.strategies import texts
 
 SEED = "我叫张三，电话13800138000"
@@ -405,3 +409,36 @@ def test_the_recipes_name_every_field(repository: Path, profile: str) -> None:
     assert values["extractor"].pop("model") == str(find(named["extractor"].pop("model")))
     assert values == named
     assert profile != "mini" or config == ServeConfig()
+
+
+def test_a_profile_sets_what_the_recipe_leaves_open() -> None:
+    throughput, latency = (ExtractorConfig(profile=name) for name in ("throughput", "latency"))
+    assert throughput.chosen.speculative_tokens == 0 < latency.chosen.speculative_tokens
+    assert throughput.chosen.max_batch > latency.chosen.max_batch
+    own = ExtractorConfig(profile="latency", max_batch=3, vllm=VllmSettings(speculative_tokens=0))
+    assert own.chosen == Profile(max_batch=3, speculative_tokens=0)
+    with pytest.raises(ValueError, match="profile has to be one of latency, throughput"):
+        ExtractorConfig(profile="both")
+
+
+def test_what_a_profile_sets_reaches_the_engine_and_is_said(
+    untrained_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: dict[str, Any] = {}
+    start = choice.start
+
+    async def watched(*arguments: Any, **settings: Any) -> Any:
+        asked.update(settings)
+        return await start(*arguments, **settings)
+
+    monkeypatch.setattr(choice, "start", watched)
+    caplog.set_level("INFO")
+    with Extractor.open(
+        ExtractorConfig(model=untrained_model, engine="transformers", profile="latency")
+    ) as extractor:
+        config = ServeConfig(extractor=extractor.config)
+        with TestClient(create_app(config, extractor)) as client:
+            told = client.get("/readyz").json()["profile"]
+    assert told == {"name": "latency", "max_batch": 8, "speculative_tokens": 4}
+    assert (asked["max_batch"], asked["vllm"].speculative_tokens) == (8, 4)
+    assert "profile latency: at most 8 windows together, 4 speculative tokens" in caplog.text

@@ -37,6 +37,7 @@ class ReadOptions(TypedDict, total=False):
     language: str
     allow_list: Sequence[str | Mapping[str, str]]
     deny_list: Sequence[str | Mapping[str, str]]
+    propagate: bool
     offset_unit: Literal["codepoint", "utf16", "utf8"]
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 from pii.errors import DataError
 from pii.folding import comparable, compare, scan
 from pii.patterns import find
+from pii.recurrence import joined, worth_seeking
 from pii.redaction.identity import identity
 from pii.redaction.keys import RedactionKey
 from pii.redaction.occurrence import Operator
@@ -37,9 +38,6 @@ _BREAKS = frozenset("，、,;；。\n\r")
 
 _UNMISTAKABLE = 7
 """A number of so many characters is found inside a longer one too (86 before a mobile number)."""
-
-_SHORTEST_LATIN, _SHORTEST_HAN = 4, 2
-"""Shorter values occur by chance: they are looked for only where detectors mark them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def _again(original: str, hidden: Iterable[Span], text: str, places: _Places) ->
         value = span.value(original)
         for form in (scan(value).text, _number(identity(span.type, value))):
             # Most texts end here: the exact fold, with places, is for those that hold a value again.
-            if _worth_seeking(rough := comparable(form)) and rough in quick:
+            if worth_seeking(rough := comparable(form)) and rough in quick:
                 sought.setdefault(compare(form).text, (span.type, value))
     folded = compare(plain.text) if sought else None
     for form, (type, value) in sought.items():
@@ -161,22 +159,13 @@ def _number(who: str) -> str:
     return number if number.isdecimal() and len(number) >= _UNMISTAKABLE else ""
 
 
-def _worth_seeking(form: str) -> bool:
-    return len(form) >= (_SHORTEST_LATIN if form.isascii() else _SHORTEST_HAN)
-
-
 def _is_form(text: str, start: int, end: int, form: str, value: str) -> bool:
     """Whether a place where the folded value stands is the value, and no accident of folding."""
     if any(char in _BREAKS and char not in value for char in text[start:end]):
         return False
     if form.isdecimal() and len(form) >= _UNMISTAKABLE:
         return True
-    return not (_joined(form[0], text[start - 1 : start]) or _joined(form[-1], text[end : end + 1]))
-
-
-def _joined(edge: str, beside: str) -> bool:
-    """Whether a neighbour continues the word or number at whose edge it stands."""
-    return edge.isascii() and beside.isascii() and beside.isalnum()
+    return not (joined(form[0], text[start - 1 : start]) or joined(form[-1], text[end : end + 1]))
 
 
 def _without_repeats(leaks: Iterable[Leak]) -> list[Leak]:

@@ -9,16 +9,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from pii.recurrence import LONGEST, worth_seeking
 from pii.redaction import disjoint
 from pii.redaction.identity import identity
 from pii.spans import Span
 from serving.lists import DeniedWord, Lists
-
-_LONGEST_SOUGHT = 200
-"""Longer values are not looked for elsewhere in the chat: they are sentences, or whole addresses."""
-
-_SHORTEST_LATIN, _SHORTEST_HAN = 4, 2
-"""Shorter values occur by chance: they count only where a detector marked them."""
 
 
 class Placeholders:
@@ -101,8 +96,7 @@ def _sought(marked: Mapping[str, Iterable[Span]]) -> Lists | None:
     for text, spans in marked.items():
         for span in spans:
             value = span.value(text)
-            shortest = _SHORTEST_LATIN if value.isascii() else _SHORTEST_HAN
-            if shortest <= len(value) <= _LONGEST_SOUGHT:
+            if worth_seeking(value) and len(value) <= LONGEST:
                 values.setdefault(value, span.type)
     words = [DeniedWord(word=value, type=type) for value, type in values.items()]
     return Lists(deny=words) if words else None

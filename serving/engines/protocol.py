@@ -89,9 +89,8 @@ class VllmSettings(StrictConfig):
     """Part of a GPU's memory that vLLM may take."""
     block_size: int = Field(default=32, multiple_of=16)
     """Tokens per cache block; on a CPU a multiple of 32. Prompts shorter than a block share no prefix."""
-    speculative_tokens: int = Field(default=0, ge=0, le=16)
-    """Tokens proposed by n-gram lookup in the prompt; 0: none. Helps a single stream, costs throughput under
-    load."""
+    speculative_tokens: int | None = Field(default=None, ge=0, le=16)
+    """Tokens proposed by n-gram lookup in the prompt, in place of the profile's; 0: none."""
 
 
 class RemoteSettings(StrictConfig):

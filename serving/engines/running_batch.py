@@ -1,8 +1,8 @@
 """Greedy decoding of many rows at once, where rows join and leave while others go on.
 
 Every pass reads, in one line (`slots`), the prompts of the rows that join and of the others the latest token,
-behind each the tokens that are guessed to come next (`drafting`). S tokens of the line, P of them whose next token
-is chosen, V entries of the vocabulary.
+behind each the tokens that are guessed to come next (`drafting`). S tokens of the line, P of them whose next
+token is chosen, V entries of the vocabulary.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from serving.engines.drafting import Lookup
 from serving.engines.grammars import Begun
 from serving.engines.protocol import EngineError
-from serving.engines.slots import Line, Slots
+from serving.engines.slots import Head, Line, Slots
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,8 @@ MOST_GUESSED = 12
 GUESSED_TOGETHER = 96
 """Tokens guessed for all rows together: each costs its part of a pass, whether it was right or not."""
 SURE = 1e-4
-"""A token that takes all of the probability but this needs no mask: that the grammar lets it pass is enough. Its
-log-probability among the allowed tokens lies between its own and 0."""
+"""A token that takes all of the probability but this needs no mask: that the grammar lets it pass is enough.
+Its log-probability among the allowed tokens lies between its own and 0."""
 _HEAD_TOKENS, _HEADS = 64, 4
 """Prompts begin alike: of so many different beginnings, as many tokens are kept read."""
 
@@ -126,7 +126,7 @@ class RunningBatch:
         self._model, self._stop_ids, self._ending = model, stop_ids, list(ending)
         self.rows: list[Row] = []
         self._slots = Slots()
-        self._heads: list[tuple[list[int], Any]] = []
+        self._heads: list[tuple[list[int], Head]] = []
 
     def admit(self, rows: Sequence[Row]) -> None:
         """Let rows join; the next step reads their prompts."""
@@ -182,7 +182,7 @@ class RunningBatch:
         return logits[0].float()
 
     def _choose(self, guesses: Sequence[list[int]], logits_PV: torch.Tensor) -> None:
-        """Append to every row the likeliest token, and the next one as long as its guess was the likeliest."""
+        """Append to each row its likeliest token, and the next one as long as the guess was the likeliest."""
         lengths = [len(guess) + 1 for guess in guesses]
         best_P = self._biased(logits_PV, lengths).argmax(dim=1)
         logprobs_P = logits_PV.gather(1, best_P[:, None])[:, 0] - logits_PV.logsumexp(dim=1)
@@ -260,7 +260,7 @@ class RunningBatch:
     def _begin_with_head(self, slot: int, row: Row) -> None:
         """Take over what is read already of a prompt's beginning."""
         shared = [(_num_shared(ids, row.prompt_ids), head) for ids, head in self._heads]
-        num_shared, head = max(shared, key=lambda known: known[0], default=(0, None))
+        num_shared, head = max(shared, key=lambda known: known[0], default=(0, []))
         # The last token is read in any case: what follows it is the question.
         num_shared = min(num_shared, len(row.prompt_ids) - 1)
         if num_shared:

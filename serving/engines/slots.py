@@ -2,13 +2,13 @@
 
     line    │ row 0: 1 + 3 guesses │ row 1: 1 │ row 2, new: its prompt + 5 guesses │
 
-Rows differ in how many tokens they have to read, so a pass lays them end to end: what works on tokens one by one
-(projections, norms, feed-forward layers) computes no padding. Attention alone looks at rows: each has a slot, in
-which column t holds its token t. A guess that was wrong needs no mending; the next tokens are written over it, and
-nobody looks further than his own position.
+Rows differ in how many tokens they have to read, so a pass lays them end to end: what works on tokens one by
+one (projections, norms, feed-forward layers) computes no padding. Attention alone looks at rows: each has a
+slot, in which column t holds its token t. A guess that was wrong needs no mending; the next tokens are
+written over it, and nobody looks further than his own position.
 
-Tensors are named by shape: S tokens of the line, B rows of a group, N most tokens of a row of it, T columns, H
-heads, D entries of a head.
+Tensors are named by shape: S tokens of the line, B rows of a group, N most tokens of a row of it, T columns,
+H heads, D entries of a head.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ATTENTION = "pii_slots"
 """Under this name transformers finds `attend`; a model is loaded with it as ``attn_implementation``."""
+
+Head = list[list["torch.Tensor"]]
+"""For each layer the keys and values of a row's first tokens."""
 
 _COLUMNS = 128
 """Columns come in steps of so many."""
@@ -49,8 +52,8 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """What a layer of transformers calls; tensors are 1, H, S, D, and the result is 1, S, H, D."""
     keys_SHD, values_SHD = key[0].transpose(0, 1), value[0].transpose(0, 1)
-    cached = line.slots.write(module.layer_idx, line, keys_SHD, values_SHD)
-    return line.attend(query[0].transpose(0, 1), *cached, scaling)[None], None
+    keys_BTHD, values_BTHD = line.slots.write(module.layer_idx, line, keys_SHD, values_SHD)
+    return line.attend(query[0].transpose(0, 1), keys_BTHD, values_BTHD, scaling)[None], None
 
 
 class Slots:
@@ -94,15 +97,15 @@ class Slots:
             for all_BTHD in tensors:
                 all_BTHD[target, :num_columns] = all_BTHD[source, :num_columns]
 
-    def head(self, slot: int, num_columns: int) -> list[list[torch.Tensor]]:
+    def head(self, slot: int, num_columns: int) -> Head:
         """A copy of the first columns of a slot."""
         return [[t[slot, :num_columns].clone() for t in tensors] for tensors in self._layers.values()]
 
-    def begin(self, slot: int, head: Sequence[Sequence[torch.Tensor]], num_columns: int) -> None:
+    def begin(self, slot: int, head: Head, num_columns: int) -> None:
         """Put the first columns of a `head` into a slot."""
         for tensors, kept in zip(self._layers.values(), head, strict=True):
-            for all_BTHD, head_TBD in zip(tensors, kept, strict=True):
-                all_BTHD[slot, :num_columns] = head_TBD[:num_columns]
+            for all_BTHD, head_THD in zip(tensors, kept, strict=True):
+                all_BTHD[slot, :num_columns] = head_THD[:num_columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,11 @@ class Line:
         return Group(first, last, places_BN, mask_BNT.masked_fill_(ahead_BNT, float("-inf"))[:, None])
 
     def attend(
-        self, query_SHD: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float | None
+        self,
+        query_SHD: torch.Tensor,
+        keys_BTHD: torch.Tensor,
+        values_BTHD: torch.Tensor,
+        scaling: float | None,
     ) -> torch.Tensor:
         """Attention of the line's tokens over their own rows; S, H, D."""
         import torch
@@ -201,14 +208,14 @@ class Line:
 
         mixed = []
         for group in self._groups:
-            num_columns = group.mask_B1NT.shape[-1]
-            cached = (t[group.first : group.last, :num_columns].transpose(1, 2) for t in (keys, values))
+            seen = (slice(group.first, group.last), slice(group.mask_B1NT.shape[-1]))
             mixed_BHND = scaled_dot_product_attention(
                 query_SHD[group.places_BN].transpose(1, 2),
-                *cached,
+                keys_BTHD[seen].transpose(1, 2),
+                values_BTHD[seen].transpose(1, 2),
                 attn_mask=group.mask_B1NT,
                 scale=scaling,
-                enable_gqa=query_SHD.shape[1] != keys.shape[2],
+                enable_gqa=query_SHD.shape[1] != keys_BTHD.shape[2],
             )
             mixed.append(mixed_BHND.transpose(1, 2).flatten(0, 1))
         return torch.cat(mixed)[self._picked_S]

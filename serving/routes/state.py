@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pii import codec
 from pii.answers import EntityTypes, Version
 from pii.taxonomy import shipped
-from serving.extractor import Extractor
+from serving.extractor import Extractor, ExtractorConfig
 from serving.metrics import CONTENT_TYPE
 from serving.openapi import PROBLEMS
 from serving.service import Entry, Service
@@ -39,6 +39,7 @@ def state_routes(service: Service) -> APIRouter:
             "state": "ready",
             "engine": service.extractor.engine,
             "model": _identity(service.extractor),
+            "profile": _profile(service.extractor.config),
             "requests": service.admission.num_requests,
         }
         return JSONResponse(state)
@@ -69,6 +70,13 @@ def state_routes(service: Service) -> APIRouter:
         }
 
     return router
+
+
+def _profile(config: ExtractorConfig) -> Entry | None:
+    """The profile's name and what it sets; none where no engine is there to be set."""
+    if config.detectors == "patterns":
+        return None
+    return {"name": config.profile, **config.chosen.model_dump()}
 
 
 def _identity(extractor: Extractor) -> Entry | None:

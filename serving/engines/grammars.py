@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from serving.engines.protocol import EngineError
 
-MAX_KEPT = 256
-"""Most compiled grammars that are kept; each takes some ten kilobytes."""
+MAX_KEPT = 32
+"""Most compiled grammars that are kept; with the states that decoding adds, each takes up to a megabyte."""
 
 
 class Begun(NamedTuple):

@@ -132,6 +132,10 @@ class VllmEngine:
 
     async def close(self) -> None:
         """End the engine core's process."""
+        # Its task that waits for answers goes first: the core's end would be logged as its death.
+        if (waiting := self._engine.output_handler) is not None:
+            waiting.cancel()
+            await asyncio.wait([waiting])
         await asyncio.to_thread(self._engine.shutdown)
 
 

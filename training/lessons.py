@@ -24,6 +24,7 @@ from pii import codec
 from pii.spans import Document
 from training.copying import CopyTasks
 from training.pretrain_recipe import BaseRecipe, Kind, Phase
+from training.rewording import Rewording
 
 _ROOM = 1 << 40
 """Indices of documents that each phase has for itself; the first ones are those of `pii data`."""
@@ -75,6 +76,7 @@ class Lessons:
         self._chat = read_conversations(self._data)
         characters = Counter(c for row in self._chat for m in row.messages for c in m["content"])
         ranked = sorted(characters, key=lambda c: (-characters[c], c))
+        self._reword = Rewording(m["content"] for row in self._chat for m in row.messages)
         self._copy_tasks = CopyTasks([c for c in ranked if not c.isspace()][:_MOST_CHARACTERS])
 
     def draw(self, phase: Phase, index: int) -> tuple[Kind, Sequence[codec.Message] | str]:
@@ -89,6 +91,8 @@ class Lessons:
         document = self._document(kind, first, rng)
         if document is None:
             return kind, "held out" if kind == "extraction" else "no place for a value"
+        if rng.random() < phase.reworded:
+            document = self._reword(document, rng)
         return kind, self._request(document, phase, rng)
 
     def _document(self, kind: Kind, first: int, rng: Random) -> Document | None:

@@ -1,9 +1,9 @@
 """Other words around the entities of a document, so that a model cannot go by the sentences of the generator.
 
 Generated sentences are few and soon known by heart; what stands around a name in the text of others is not
-among them. Here some of the words between the entities give way to words of general chat, which carry no entity: a
-name is then to be told by what it looks like, and an unknown word is not a name. A relative of word dropout
-(Iyyer et al. 2015, https://aclanthology.org/P15-1162/).
+among them. Here some of the words between the entities give way to words of general chat: a name is then to
+be told by what it looks like, and an unknown word is not a name. A relative of word dropout (Iyyer et al.
+2015, https://aclanthology.org/P15-1162/).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Rewording:
 
     def __init__(self, texts: Iterable[str]) -> None:
         joined = "\n".join(texts)
-        self._han, self._latin = _HAN_RUN.findall(joined), _LATIN.findall(joined)
+        self._han: list[str] = _HAN_RUN.findall(joined)
+        self._latin: list[str] = _LATIN.findall(joined)
 
     def __call__(self, document: Document, rng: Random) -> Document:
         """The document with other words between its entities; what is labelled stays as it is.

@@ -25,10 +25,8 @@ def table(config: StudyConfig, made: Mapping[str, Any]) -> list[str]:
 
 def _shown(unit: str, estimate: Mapping[str, Any]) -> str:
     """A number, with its range over the rounds, and as a multiple of the first variant's."""
-    if unit == "percent":
-        return formats.percent(estimate)
-    told = _number(estimate["value"])
-    if "rounds" in estimate:
+    told = formats.percent(estimate) if unit == "percent" else _number(estimate["value"])
+    if unit == "number" and "rounds" in estimate:
         told += f" [{_number(estimate['low'])}, {_number(estimate['high'])}]"
     ratio = estimate.get("ratio")
     return f"{told}, ×{_number(ratio['value'])}" if ratio and ratio["value"] is not None else told

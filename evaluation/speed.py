@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ def measure_all(
         watched.append(WatchedEngine(engine))
         return watched[-1]
 
+    load_before = os.getloadavg()[0]
     with watched_memory() as memory:
         began = time.monotonic()
         with Extractor.open(config.extractor, around) as extractor:
@@ -86,6 +88,7 @@ def measure_all(
     return {
         "engine": description,
         "load_seconds": round(load_seconds, 2),
+        "machine_load": [round(load, 2) for load in (load_before, os.getloadavg()[0])],
         "peak_memory_bytes": memory.peak,
         "loads": _by_load(rows),
         "roofline": roofs,
@@ -154,10 +157,12 @@ def page(report: Mapping[str, Any]) -> list[str]:
         for load, ways in report["loads"].items()
         for way, row in ways.items()
     ]
+    before, after = report["machine_load"]
     head = ["length × callers, way", "requests", "p50 ms", "p95 ms", "p99 ms", "docs/s", "chars/s"]
     lines = [
         f"Engine: {report['engine']}; ready after {report['load_seconds']} s; peak memory "
-        f"{report['peak_memory_bytes'] / 2**30:.2f} GiB.",
+        f"{report['peak_memory_bytes'] / 2**30:.2f} GiB. Processes that wanted a processor: "
+        f"{before:.1f} before, {after:.1f} at the end, on {report['made']['machine']['num_cpus']}.",
         "",
         *formats.table([*head, "tokens/s written", "read"], loads),
     ]

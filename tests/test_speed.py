@@ -179,9 +179,17 @@ def test_the_command_times_library_and_http(tmp_path, capsys):
         )
     assert report["roofline"] is None
     assert report["peak_memory_bytes"] > 10**7
+    assert len(report["machine_load"]) == 2
     assert "80 chars × 2, http" in capsys.readouterr().out
     for file in folder.iterdir():
         assert "13800138000" not in file.read_text(), file.name
+
+
+def test_one_way_can_be_timed_alone(tmp_path):
+    words = recipe(tmp_path, {"detectors": "patterns"})
+    assert run.main([*words, "--lengths", "80", "--concurrency", "1", "--ways", "library"]) == 0
+    report = json.loads((tmp_path / "eval-speed" / speed.REPORT).read_text())
+    assert list(report["loads"]["80x1"]) == ["library"]
 
 
 @pytest.mark.parametrize("wrong", [["--lengths", "0"], ["--concurrency", "-1"], ["--seconds", "0"]])

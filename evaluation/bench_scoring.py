@@ -5,7 +5,8 @@
 
 Writes made-up gold into a temporary folder, reads it as an evaluation does, and scores planted predictions in
 every mode, with every slice and interval, in this one process. The counts that were planted have to come
-out. Processor time is what can be compared on a machine that others use too.
+out. Processor time is what can be compared on a machine that others use too; there set OMP_NUM_THREADS=1,
+or threads that wait for each other count as work.
 """
 
 from __future__ import annotations

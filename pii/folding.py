@@ -56,6 +56,15 @@ def _compared(cluster: str) -> str:
     )
 
 
+_SAME = re.compile("[0-9a-z\u4e00-\u9fff]+")
+"""What stays as it is where no combining mark follows: most of a text, taken over in one piece."""
+
+
+def _before_marks(text: str, start: int, end: int) -> int:
+    """The end of a run without the character that a combining mark behind it belongs to."""
+    return end - 1 if end < len(text) and unicodedata.combining(text[end]) else end
+
+
 def compare(text: str) -> Folded:
     """Fold width (NFKC) and case; drop separators, zero-width and other format characters.
 
@@ -67,6 +76,12 @@ def compare(text: str) -> Folded:
     ends: list[int] = []
     start = 0
     while start < len(text):
+        if (same := _SAME.match(text, start)) and (end := _before_marks(text, start, same.end())) > start:
+            folded.append(text[start:end])
+            offsets.extend(range(start, end))
+            ends.extend(range(start + 1, end + 1))
+            start = end
+            continue
         end = start + 1
         while end < len(text) and unicodedata.combining(text[end]):
             end += 1
@@ -136,8 +151,11 @@ class _Plain(dict[int, int]):
 
 _PLAIN = _Plain()
 
-_UNUSUAL = re.compile("[^\\x00-\\x7f\u3001\u3002\u300a\u300b\u2018-\u201d\u4e00-\u9fff，；！？]+")
+_UNUSUAL = re.compile("[^\\x00-\\x7f\u3001\u3002\u300a\u300b\u2018-\u201d\u4e00-\u9fff，；！？]")
 """All but what most of a Chinese or English text consists of, which is plain as it stands."""
+
+_FEW = 32
+"""So many different characters are replaced one after the other, which is faster than one pass in a table."""
 
 
 # Format characters (Cf) that stand inside copied numbers and names; a table, since `re` knows no categories.
@@ -158,6 +176,8 @@ CHINESE_DIGITS = {
 _SPELLED_DIGITS = CHINESE_DIGITS | {ord("，"): " "}
 _DIGIT = f"[{''.join(map(chr, CHINESE_DIGITS))}]"
 _SPELLED = re.compile(f"{_DIGIT}{{3,}}(?:[ ，-]{_DIGIT}{{3,}})*(?:[ ，-]{_DIGIT}{{1,5}}(?!{_DIGIT}))?")
+_SPELLED_HINT = re.compile(_DIGIT * 3)
+"""What every spelled-out number begins with; most texts hold none, and need no search for its longer form."""
 _FEWEST_SPELLED = 5
 
 
@@ -185,16 +205,15 @@ def scan(text: str) -> Folded:
     offsets: array[int] | range = range(len(text))
     if text.isascii():
         return Folded(text, offsets)
-    has_hidden = False
-
-    def plain(run: re.Match[str]) -> str:
-        nonlocal has_hidden
-        has_hidden = has_hidden or _INVISIBLE.search(run[0]) is not None
-        return run[0].translate(_PLAIN)
-
-    text = _UNUSUAL.sub(plain, text)
-    # Looked for in the unusual runs alone, of which each such character is one: a text has few of them.
-    if has_hidden:
+    unusual = set(_UNUSUAL.findall(text))
+    if len(unusual) > _FEW:
+        text = text.translate(_PLAIN)
+    else:
+        # What a character becomes is plain itself, so the order does not matter.
+        for char in unusual:
+            if (plain := _PLAIN[ord(char)]) != ord(char):
+                text = text.replace(char, chr(plain))
+    if unusual and _INVISIBLE.search("".join(unusual)):
         pieces: list[str] = []
         offsets = array("I")
         position = 0
@@ -205,7 +224,9 @@ def scan(text: str) -> Folded:
         pieces.append(text[position:])
         offsets.extend(range(position, len(text)))
         text = "".join(pieces)
-    return Folded(_SPELLED.sub(_spelled_out, text), offsets)
+    if _SPELLED_HINT.search(text):
+        text = _SPELLED.sub(_spelled_out, text)
+    return Folded(text, offsets)
 
 
 def lowered(text: str) -> str:

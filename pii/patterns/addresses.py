@@ -33,7 +33,7 @@ _TAIL = re.compile(
     rf"(?:[0-9]{{3,4}}(?![0-9]))?(?:{_H}{{0,8}}(?:小区|花园|大厦|广场|公寓))?"
 )
 # 一座桥 counts bridges: only a letter or figure names a building so.
-_DOOR_SIGN = re.compile(r"[号弄幢栋](?:院|楼)?|(?<=[0-9A-Za-z])座")
+_DOOR_SIGN = re.compile(r"[号弄幢栋座](?:(?<=[号弄幢栋])(?:院|楼)?|(?<=[0-9A-Za-z]座))")
 
 _STREET_END = re.compile(rf"{_H}{_ROAD} ?$")
 _ADMINISTRATIVE = re.compile(rf"(?:{_PROVINCES})|{_H}(?:市|区|县|镇|乡|街道)")
@@ -68,8 +68,8 @@ _ENGLISH = re.compile(
 def find_addresses(scanned: Scanned) -> Iterator[Candidate]:
     """Chinese and English addresses with street and number."""
     yield from _chinese(scanned)
-    for island in scanned.islands:
-        for found in _ENGLISH.finditer(scanned.text, *island):
+    for begin, _, end in scanned.regions.islands:
+        for found in _ENGLISH.finditer(scanned.text, begin, end):
             end = found.end() - found[0].endswith(".")
             yield _address(scanned, found.start(), end, "english_address")
 

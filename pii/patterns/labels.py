@@ -5,12 +5,13 @@ from __future__ import annotations
 import bisect
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from configs.reader import StrictConfig, parse, read_yaml
+from pii.patterns.vocabulary import Place, apart, longest
 
 NOT_PERSONAL = "NOT_PERSONAL"
 """The pseudo-type of labels that announce a number which is nobody's: order, tracking, version, hotline."""
@@ -50,7 +51,7 @@ def not_values() -> frozenset[str]:
     return frozenset(_file().not_values)
 
 
-def _spaced(lower: str) -> str:
+def spaced(lower: str) -> str:
     """``api_key`` reads as ``api key``."""
     return lower.replace("_", " ")
 
@@ -64,7 +65,7 @@ def table() -> Mapping[str, tuple[str, ...]]:
     words: dict[str, list[str]] = {}
     for name, labels in _file().types.items():
         for word in (*labels.zh, *labels.en):
-            plain = _spaced(word.lower())
+            plain = spaced(word.lower())
             for written in dict.fromkeys((plain, plain.replace(" ", "-"), plain.replace(" ", ""))):
                 words.setdefault(written, []).append(name)
     return {word: tuple(types) for word, types in words.items()}
@@ -72,7 +73,7 @@ def table() -> Mapping[str, tuple[str, ...]]:
 
 def is_label(word: str) -> bool:
     """Whether a word announces values itself, as a heading or a name of a field does."""
-    return _spaced(word.lower()) in table()
+    return spaced(word.lower()) in table()
 
 
 Trie: TypeAlias = "dict[str, Trie]"
@@ -98,41 +99,6 @@ def _branch(node: Trie) -> str:
     return f"(?:{joined})?" if "" in node else joined
 
 
-@dataclass(frozen=True)
-class _Words:
-    """The table, cut in two: Chinese labels are looked for everywhere, others only where a word begins.
-
-    Attributes:
-        pairs: a first character of a Chinese label before a possible second one.
-        beginnings: the first two characters of each Chinese label.
-        chinese: first character → the labels that begin with it.
-        other: all labels that begin with an ASCII letter.
-        first_words: the words that those begin with.
-    """
-
-    pairs: re.Pattern[str]
-    beginnings: frozenset[str]
-    chinese: Mapping[str, re.Pattern[str]]
-    other: re.Pattern[str]
-    first_words: frozenset[str]
-
-
-@functools.cache
-def _words() -> _Words:
-    chinese = [word for word in table() if not word[0].isascii()]
-    other = [word for word in table() if word[0].isascii()]
-    firsts, seconds = ("".join(sorted({word[at] for word in chinese})) for at in (0, 1))
-    first = (_WORD.match(word) for word in other)
-    return _Words(
-        re.compile(f"[{firsts}](?=[{seconds}])"),
-        frozenset(word[:2] for word in chinese),
-        {first: re.compile(trie_pattern([word for word in chinese if word[0] == first])) for first in firsts},
-        re.compile(trie_pattern(other)),
-        frozenset(match[0] for match in first if match),
-    )
-
-
-_WORD = re.compile(r"[a-z]+")
 _LONGER_TOKEN = re.compile(r"(?<=[a-z])(?:[a-z]|-[0-9a-z])")
 
 
@@ -141,27 +107,19 @@ def _continues(lower: str, end: int) -> bool:
     return _LONGER_TOKEN.match(lower, end) is not None
 
 
-def _occurrences(lower: str) -> Iterator[re.Match[str]]:
-    """Every place where a label stands, in no order.
+def _begins(lower: str, start: int) -> bool:
+    """Whether no letter stands before a label."""
+    return not (start and "a" <= lower[start - 1] <= "z")
 
-    A cheap question goes before each costly one: do two characters begin a Chinese label, is a word the first
-    of an English one? Only then the labels that begin so are tried.
-    """
-    words = _words()
-    beginnings = words.beginnings
-    end = 0
-    for pair in words.pairs.finditer(lower):
-        start = pair.start()
-        if lower[start : start + 2] not in beginnings or start < end:
-            continue
-        if found := words.chinese[pair[0]].match(lower, start):
-            end = found.end()
-            yield found
-    first_words, match = words.first_words, words.other.match
-    for word in _WORD.finditer(lower):
-        found = match(lower, word.start()) if word[0] in first_words else None
-        if found and not _continues(lower, found.end()):
-            yield found
+
+def _standing(lower: str, places: Sequence[Place]) -> Iterator[Place]:
+    """The places where a label stands: Chinese ones apart from each other, others where a word begins."""
+    chinese = [place for place in places if not place.word[0].isascii()]
+    yield from apart(chinese)
+    if len(chinese) < len(places):
+        for place in longest(place for place in places if place.word[0].isascii()):
+            if _begins(lower, place.start) and not _continues(lower, place.end):
+                yield place
 
 
 class Labels:
@@ -169,17 +127,21 @@ class Labels:
 
     Args:
         lower: the scanned text in lower case (`pii.folding.lowered`).
+        places: where words stand in it, labels among them.
     """
 
-    def __init__(self, lower: str) -> None:
+    def __init__(self, lower: str, places: Iterable[Place]) -> None:
         known = table()
-        found = (Label(*match.span(), known[match[0]]) for match in _occurrences(_spaced(lower)))
+        known_places = [place for place in places if place.word in known]
+        found = (
+            Label(start, end, known[word]) for start, end, word in _standing(spaced(lower), known_places)
+        )
         # Where two end together (支付宝uid, uid) the longer one is meant.
-        longest: dict[int, Label] = {}
+        by_end: dict[int, Label] = {}
         for label in found:
-            if label.end not in longest or label.start < longest[label.end].start:
-                longest[label.end] = label
-        self.all: list[Label] = [longest[end] for end in sorted(longest)]
+            if label.end not in by_end or label.start < by_end[label.end].start:
+                by_end[label.end] = label
+        self.all: list[Label] = [by_end[end] for end in sorted(by_end)]
         self._ends = [label.end for label in self.all]
         self._lower = lower
 

@@ -47,7 +47,7 @@ MONEY = (
         "checksum",
         judge=_card,
         kin=("BANK_ACCOUNT_NUMBER",),
-        dense=True,
+        digits=13,
     ),
     shape(
         "masked_card",
@@ -55,6 +55,7 @@ MONEY = (
         starts("[1-9*]", ALNUM + "*") + r"[0-9*]{3}(?:[ -]?[0-9*]{1,6}){1,4}(?<=[0-9])" + END,
         "never",
         judge=_masked,
+        marks="*",
     ),
     shape(
         "iban",
@@ -64,13 +65,16 @@ MONEY = (
         strong=True,
         narrow=True,
     ),
-    shape("eth", "PAYMENT_ACCOUNT", rf"0(?<![{ALNUM}]0)x[0-9a-fA-F]{{40}}(?![{ALNUM}])", strong=True),
+    shape(
+        "eth", "PAYMENT_ACCOUNT", rf"0(?<![{ALNUM}]0)x[0-9a-fA-F]{{40}}(?![{ALNUM}])", strong=True, token=True
+    ),
     shape(
         "bech32",
         "PAYMENT_ACCOUNT",
         starts("[bBlL]") + "(?:[cC]|[tT][cC])1[0-9A-Za-z]{20,87}" + END,
         "checksum",
         strong=True,
+        token=True,
     ),
     shape(
         "base58",
@@ -78,6 +82,7 @@ MONEY = (
         starts("[13LMDT]") + "[1-9A-HJ-NP-Za-km-z]{25,34}" + END,
         "checksum",
         strong=True,
+        token=True,
     ),
     shape(
         "uscc",
@@ -87,7 +92,7 @@ MONEY = (
         "checksum",
         strong=True,
         ignore_case=True,
-        dense=True,
+        digits=6,
     ),
     shape(
         "uscc_of_digits",
@@ -96,7 +101,14 @@ MONEY = (
         starts("[0-9]") + rf"(?:[ -]?[0-9]){{17}}{END}",
         "checksum",
         judge=_uscc,
-        dense=True,
+        digits=18,
     ),
-    shape("lei", _ORGANISATION, starts("[0-9A-Z]") + "[0-9A-Z]{17}[0-9]{2}" + END, "checksum", strong=True),
+    shape(
+        "lei",
+        _ORGANISATION,
+        starts("[0-9A-Z]") + "[0-9A-Z]{17}[0-9]{2}" + END,
+        "checksum",
+        strong=True,
+        token=True,
+    ),
 )

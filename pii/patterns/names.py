@@ -15,6 +15,7 @@ from pathlib import Path
 from configs.reader import StrictConfig, parse, read_yaml
 from pii.patterns.labels import Label, trie_pattern
 from pii.patterns.scanned import Candidate, Scanned
+from pii.patterns.vocabulary import apart
 
 
 class _Table(StrictConfig):
@@ -30,8 +31,9 @@ class _Table(StrictConfig):
 class _Words:
     single: frozenset[str]
     compound: frozenset[str]
-    not_names: frozenset[str]
+    not_names: tuple[str, ...]
     after: re.Pattern[str]
+    titles: frozenset[str]
     title: re.Pattern[str]
     not_english: frozenset[str]
 
@@ -42,15 +44,21 @@ def _words() -> _Words:
     return _Words(
         frozenset(table.single),
         frozenset(table.compound),
-        frozenset(table.not_names),
+        table.not_names,
         re.compile(trie_pattern(table.after)),
+        frozenset(table.titles),
         re.compile(trie_pattern(table.titles)),
         frozenset(table.not_english),
     )
 
 
-def title_pattern() -> re.Pattern[str]:
+def titles() -> frozenset[str]:
     """The Chinese titles that stand behind a name, such as 先生 and 医生."""
+    return _words().titles
+
+
+def title_pattern() -> re.Pattern[str]:
+    """A search for the longest title."""
     return _words().title
 
 
@@ -140,7 +148,7 @@ def is_written_name(text: str, *, small: bool) -> bool:
 
 def _is_name(name: str, run: str) -> bool:
     """Whether no word of the language begins where the name begins."""
-    return len(name) > 1 and not any(run.startswith(word) for word in _words().not_names)
+    return len(name) > 1 and not run.startswith(_words().not_names)
 
 
 def _chinese_after(scanned: Scanned, label: Label, *, only_said: bool = False) -> Iterator[Candidate]:
@@ -199,18 +207,19 @@ _FOREIGN_END = re.compile(rf"·{_HAN}{{1,7}}$")
 
 def _before_titles(scanned: Scanned) -> Iterator[Candidate]:
     text = scanned.text
-    for title in _words().title.finditer(text):
-        if _FOREIGN_END.search(text, max(0, title.start() - 8), title.start()):
+    known = titles()
+    for end, _, _ in apart(place for place in scanned.places if place.word in known):
+        if _FOREIGN_END.search(text, max(0, end - 8), end):
             continue
         for length in (4, 3, 2):
-            start = title.start() - length
+            start = end - length
             if start < 0:
                 continue
-            name = text[start : title.start()]
+            name = text[start:end]
             family = surname_length(name)
             fits = family and length in (family + 1, family + 2) and _GIVEN.fullmatch(name, family)
             if fits and name[0] not in _FUNCTION_SURNAMES and _is_name(name, name):
-                yield _name(start, title.start(), "chinese_name_before_title")
+                yield _name(start, end, "chinese_name_before_title")
                 break
 
 
@@ -235,8 +244,12 @@ _NAME_BEFORE = re.compile(rf"(?<!{_HAN})(?<!·)(?P<name>{_HAN}{{2,4}})[ \t:,，�
 
 def _before_mobiles(scanned: Scanned) -> Iterator[Candidate]:
     """``张三 13800138000``: how lists of contacts are written."""
-    for island in scanned.islands:
-        for mobile in _MOBILE.finditer(scanned.text, *island):
+    for (begin, stop, end), num_digits, _ in scanned.regions.runs():
+        if num_digits < 11:
+            continue
+        for mobile in _MOBILE.finditer(scanned.text, begin, end):
+            if mobile.start() >= stop:
+                break
             found = _NAME_BEFORE.search(scanned.text, max(0, mobile.start() - 8), mobile.start())
             if found is None:
                 continue

@@ -51,7 +51,7 @@ PHONES = (
         + rf"(?:(?<=\+)86{GAP}1|(?<=\()\+?86\){GAP}1|(?<=0)086{GAP}1|(?<=8)6{GAP}1|(?<=1))"
         + rf"[3-9](?:{GAP}[0-9]){{9}}{END}",
         judge=_mobile,
-        dense=True,
+        digits=11,
     ),
     shape(
         "cn_landline",
@@ -63,7 +63,7 @@ PHONES = (
         + _EXTENSION
         + END,
         judge=_personal,
-        dense=True,
+        digits=10,
     ),
     shape(
         "international",
@@ -73,7 +73,7 @@ PHONES = (
         + rf"(?![{ALNUM}])",
         judge=_with_country_code,
         narrow=True,
-        dense=True,
+        marks="+",
     ),
     shape(
         "north_american",
@@ -86,7 +86,7 @@ PHONES = (
         + _EXTENSION
         + END,
         judge=_personal,
-        dense=True,
+        digits=10,
     ),
     shape(
         "masked_mobile",
@@ -94,5 +94,6 @@ PHONES = (
         starts("1") + r"[3-9][0-9](?: ?-?[*xX]){3,6} ?-?[0-9]{2,4}" + END,
         "never",
         judge=_masked,
+        marks="*xX",
     ),
 )

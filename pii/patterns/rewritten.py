@@ -108,7 +108,7 @@ def find_rewritten(
         return
     ends = {(c.type, c.end) for c in known}
     starts = {(c.type, c.start) for c in known}
-    again = sorted(read(Scanned(folded)), key=lambda c: c.start)
+    again = sorted(read(Scanned(folded, scanned.vocabulary)), key=lambda c: c.start)
     at = 0
     for place in places:
         while at < len(again) and again[at].end <= place.start:

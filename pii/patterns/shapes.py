@@ -33,9 +33,13 @@ class Shape:
         judge: gives the verdict on a candidate; `check` of the type where None.
         narrow: whether trailing groups may be cut off until the verdict is not a failure.
         needs: literals one of which a text must hold; the whole text is searched then. Where empty, only
-            the surroundings of digits are searched.
+            the regions in which values can stand are searched (`pii.patterns.regions`): the surroundings of
+            digits, or what the next three say.
+        digits: fewest digits of a value, written in a row or in groups; 0: there may be letters between.
+        in_a_row: fewest of them that stand in a row.
+        token: whether its values are at least sixteen letters and digits without anything between.
+        marks: characters one of which a text must hold; empty: there need be none.
         kin: types whose label does not speak against it: what is 账号 to one is a card number to another.
-        dense: whether its values hold at least `DENSE` digits: only regions with as many are searched.
     """
 
     rule: str
@@ -46,8 +50,16 @@ class Shape:
     judge: Callable[[str], Verdict] | None = None
     narrow: bool = False
     needs: tuple[str, ...] = ()
+    digits: int = 0
+    in_a_row: int = 1
+    token: bool = False
+    marks: str = ""
     kin: tuple[str, ...] = ()
-    dense: bool = False
+
+    @property
+    def group(self) -> str | int:
+        """The group of `pattern` that is the value."""
+        return "value" if "value" in self.pattern.groupindex else 0
 
     def verdict(self, value: str) -> Verdict:
         """Judge one candidate."""
@@ -64,13 +76,18 @@ def shape(
     judge: Callable[[str], Verdict] | None = None,
     narrow: bool = False,
     needs: tuple[str, ...] = (),
+    digits: int = 0,
+    in_a_row: int = 1,
+    token: bool = False,
+    marks: str = "",
     kin: tuple[str, ...] = (),
-    dense: bool = False,
     ignore_case: bool = False,
 ) -> Shape:
     """One row of a table: a `Shape` whose expression is given as text."""
     compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
-    return Shape(rule, type, compiled, alone, strong, judge, narrow, needs, kin, dense)
+    return Shape(
+        rule, type, compiled, alone, strong, judge, narrow, needs, digits, in_a_row, token, marks, kin
+    )
 
 
 ALNUM = "0-9A-Za-z"

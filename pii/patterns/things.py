@@ -89,6 +89,7 @@ THINGS = (
         "VEHICLE_ID_NUMBER",
         starts("[A-HJ-NPR-Z1-9]") + "(?=[0-9]{0,16}[A-Z])[A-HJ-NPR-Z0-9]{16}" + END,
         "checksum",
+        token=True,
     ),
     shape(
         "imei",
@@ -96,7 +97,7 @@ THINGS = (
         starts("[0-9]") + "[0-9](?:[ /-]?[0-9]){13}" + END,
         "checksum",
         judge=_imei,
-        dense=True,
+        digits=15,
     ),
     shape(
         "mac",
@@ -105,12 +106,14 @@ THINGS = (
         + "[0-9A-Fa-f](?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})"
         + rf"(?![{ALNUM}:]|-[0-9A-Fa-f])",
         judge=_mac,
+        marks=":-",
     ),
     shape(
         "ipv4",
         "IP_ADDRESS",
         starts("[0-9]") + rf"[0-9]{{0,2}}(?:\.[0-9]{{1,3}}){{3}}(?![{ALNUM}]|\.[0-9])",
         judge=_routable_ip,
+        marks=".",
     ),
     shape(
         "ipv6",
@@ -118,6 +121,7 @@ THINGS = (
         starts("[0-9A-Fa-f:]", ALNUM + ":")
         + rf"[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f:]{{2,35}}(?:[0-9.]{{7,15}})?(?![{ALNUM}:])",
         judge=_routable_ip,
+        marks=":",
     ),
     shape(
         "coordinates",
@@ -125,12 +129,14 @@ THINGS = (
         rf"[-+0-9](?<![{ALNUM}.][-+0-9])[0-9]{{0,3}}\.[0-9]{{2,15}}°? ?[NSEWnsew]?[,，/ ] ?"
         + rf"[-+]?{_DECIMAL}(?: ?[NSEWnsew](?![A-Za-z]))?(?![0-9]|\.[0-9])",
         judge=_precise,
+        marks=".",
     ),
     shape(
         "degrees",
         "GEO_COORDINATE",
         rf"[0-9](?<![0-9.][0-9])[0-9]{{0,2}}{_DEGREES}(?:[, ，]{{0,2}}[0-9]{{1,3}}{_DEGREES})?",
         judge=_precise,
+        marks="°",
     ),
     shape(
         "degrees_zh",

@@ -78,13 +78,23 @@ class Found:
 
     Attributes:
         slots: the texts; a number is the text of its digits.
-        places: their places, in order of the text.
-        members: the top-level members, where the text is an object.
+        keys: of the top-level members, where the text is an object.
+        places: where the slots stand, in order of the text, and the top-level members; None where nobody has
+            asked for them yet.
+        selection: knows the places.
     """
 
-    slots: tuple[Slot, ...] = ()
-    places: tuple[Place, ...] = ()
-    members: Members = field(default=(), repr=False)
+    slots: tuple[Slot, ...]
+    keys: tuple[str, ...] = field(repr=False)
+    places: tuple[tuple[Place, ...], Members] | None
+    selection: Selection
+
+    def placed(self, content: str) -> tuple[tuple[Place, ...], Members]:
+        """The places of the slots and of the top-level members."""
+        if self.places is not None:
+            return self.places
+        walk = self.selection.walked(content)
+        return tuple(walk.places), tuple(walk.members)
 
 
 def _refuse(_: str) -> None:
@@ -93,6 +103,8 @@ def _refuse(_: str) -> None:
 
 # Numbers are not converted: they are copied as they stand, and may have thousands of digits.
 _DECODER = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=_refuse)
+_PAIRS = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=_refuse, object_pairs_hook=tuple)
+"""As `_DECODER`, with objects as pairs of key and value."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -111,6 +123,8 @@ class Selection:
 
     def __init__(self, paths: Mapping[Path, str | None], *, strict: bool) -> None:
         self.paths, self._strict = dict(paths), strict
+        key = next(iter(self.paths), ())
+        self._only_key = key[0] if strict and len(self.paths) == 1 and len(key) == 1 else None
 
     def find(self, content: str, check: Check) -> Found:
         """Slots and places in a JSON text.
@@ -119,18 +133,52 @@ class Selection:
         takes either: what was removed from one may stand in the other), and what `check` raises.
         """
         try:
-            _DECODER.decode(content)
-            walk = _Walk(content, self._strict)
-            walk.value(walk.after_space(0), [(path, type) for path, type in self.paths.items()], "", None)
+            if isinstance(self._only_key, _Key) and content.startswith("{"):
+                found = self._member(_PAIRS.decode(content), self._only_key)
+            else:
+                _DECODER.decode(content)
+                walk = self.walked(content)
+                keys = tuple(key for key, _, _ in walk.members)
+                found = Found(tuple(walk.slots), keys, (tuple(walk.places), tuple(walk.members)), self)
         except (ValueError, RecursionError) as error:
             if isinstance(error, RequestError):
                 raise
             raise RequestError("not_json", "line", "not JSON") from None
-        if not walk.has_match:
-            raise RequestError("no_text", "line", "no path leads to anything")
-        for slot in walk.slots:
+        for slot in found.slots:
             check(slot.text)
-        return Found(tuple(walk.slots), tuple(walk.places), tuple(walk.members))
+        return found
+
+    def _member(self, pairs: Sequence[tuple[str, object]], key: _Key) -> Found:
+        """One string of an object, without its place: most rows are written as they were read."""
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            raise _repeated()
+        if key not in members:
+            raise _no_text()
+        if not isinstance(text := members[key], str):
+            raise _not_string()
+        slot = Slot(text, key if is_label(key) else "", self.paths[(key,)])
+        return Found((slot,), tuple(members), None, self)
+
+    def walked(self, content: str) -> _Walk:
+        """A pass over a valid JSON text. Raises RequestError as `find`."""
+        walk = _Walk(content, self._strict)
+        walk.value(walk.after_space(0), [(path, type) for path, type in self.paths.items()], "", None)
+        if not walk.has_match:
+            raise _no_text()
+        return walk
+
+
+def _repeated() -> RequestError:
+    return RequestError("repeated_key", "line", "a key stands twice")
+
+
+def _no_text() -> RequestError:
+    return RequestError("no_text", "line", "no path leads to anything")
+
+
+def _not_string() -> RequestError:
+    return RequestError("text_not_string", "text", "the text has to be a string")
 
 
 class _Walk:
@@ -158,7 +206,7 @@ class _Walk:
         opening = self.text[at]
         if opening in "{[" and (chosen is not None or any(path for path, _ in paths) or not self._depth):
             if chosen is not None and self._strict:
-                raise RequestError("text_not_string", "text", "the text has to be a string")
+                raise _not_string()
             return self._container(at, opening == "{", paths, key, chosen)
         value, end = _DECODER.raw_decode(self.text, at)
         if chosen is not None:
@@ -168,7 +216,7 @@ class _Walk:
     def _take(self, value: object, start: int, end: int, key: str, chosen: str) -> None:
         if not isinstance(value, str):
             if self._strict:
-                raise RequestError("text_not_string", "text", "the text has to be a string")
+                raise _not_string()
             if value is None or isinstance(value, bool):
                 return
             value = self.text[start:end]
@@ -190,7 +238,7 @@ class _Walk:
             if is_object:
                 decoded, position = _DECODER.raw_decode(text, position)
                 if decoded in seen:
-                    raise RequestError("repeated_key", "line", "a key stands twice")
+                    raise _repeated()
                 seen.add(decoded)
                 name, key = decoded, decoded
                 position = self.after_space(self.after_space(position) + 1)
@@ -211,17 +259,20 @@ def edited(content: str, found: Found, edits: Sequence[Sequence[Edit]], values: 
 
     A number with an edit becomes a string. What is inside a replaced member goes with it.
     """
+    if not values and not any(edits):
+        return content
+    places, members = found.placed(content)
     new: dict[tuple[int, int], str] = {}
-    for place, slot, changes in zip(found.places, found.slots, edits, strict=True):
+    for place, slot, changes in zip(places, found.slots, edits, strict=True):
         if changes:
             new[place.start, place.end] = dump(applied(slot.text, changes))
-    at = {key: (start, end) for key, start, end in found.members}
+    at = {key: (start, end) for key, start, end in members}
     for start, end in (at[key] for key in values if key in at):
         new = {place: text for place, text in new.items() if not start <= place[0] < end}
     new |= {at[key]: dump(value) for key, value in values.items() if key in at}
     if added := "".join(f", {dump(key)}: {dump(value)}" for key, value in values.items() if key not in at):
         closing = content.rindex("}")
-        new[closing, closing] = added if found.members else added.removeprefix(", ")
+        new[closing, closing] = added if members else added.removeprefix(", ")
     for (start, end), text in sorted(new.items(), reverse=True):
         content = content[:start] + text + content[end:]
     return content

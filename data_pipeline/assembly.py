@@ -301,7 +301,7 @@ class Assembly:
             lines = _batches(pool.lines(self._ranks[f"chat.{name}"]))
             streams[f"chat.{name}"] = stream(f"chat.{name}", preparation.prepare_chat, lines)
         limit = PATIENCE * self.config.examples
-        written = stream(SYNTHETIC, preparation.prepare_lines, _batches(self._written.lines()))
+        written = stream(SYNTHETIC, preparation.prepare_written, _batches(self._written.lines()))
         fresh = stream(SYNTHETIC, preparation.prepare_synthetic, _ranges(self._next_index, limit))
         streams[SYNTHETIC] = itertools.chain(written, fresh)
         streams[INSERTED] = stream(INSERTED, preparation.prepare_inserted, _batches(self._sentences(quotas)))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import pii
 from configs.errors import ConfigError
 from configs.stage import file_hash
-from data_pipeline.chat import SAMPLES
+from data_pipeline.chat import SAMPLES, answers_hold_pii, read_chat
 from data_pipeline.readers.card import SourceCard, load_card
 from data_pipeline.readers.files import Refusal, Row, list_files, read_hub, read_path
 from data_pipeline.recipe import ChatSourceConfig, DataConfig, SourceConfig
+from pii import codec
 
 State = Literal["used", "absent", "licence"]
 """``absent``: no place, or nothing there; ``licence``: kept out by the licence gate."""
@@ -106,3 +108,32 @@ def code_hash() -> str:
         for file in files:
             total.update(f"{file.relative_to(room.parent).as_posix()} {file_hash(file)}\n".encode())
     return total.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One row of general chat."""
+
+    language: str
+    messages: tuple[codec.Message, ...] = field(repr=False)
+
+
+def read_conversations(config: DataConfig, most: int | None = None) -> list[Conversation]:
+    """The chat that the data recipe allows, without answers that hold personal information.
+
+    Args:
+        config: names the sources.
+        most: conversations of each source; None: all.
+    """
+    return [
+        row
+        for name, source in config.chat.sources.items()
+        if chat_state(name, source, config) == "used"
+        for row in islice(_conversations(source, config.chat.max_chars), most)
+    ]
+
+
+def _conversations(source: ChatSourceConfig, max_chars: int) -> Iterator[Conversation]:
+    for row in read_chat(chat_path(source), max_chars):
+        if not isinstance(row, Refusal) and not answers_hold_pii(row[2]):
+            yield Conversation(source.language, tuple(row[2]))

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data_pipeline import chat, dedup, rendering
+from data_pipeline.inputs import read_conversations
 from data_pipeline.recipe import DataConfig
+from data_pipeline.rewording import Rewording
 from data_pipeline.splits import Split, content_key, synthetic_split
 from data_pipeline.synthesis import Synthesiser
 from data_pipeline.unlabelled import unlabelled
@@ -61,16 +63,27 @@ class Prepared:
     bands: tuple[int, ...] = field(repr=False, default=())
 
 
+_MOST_ROWS = 2000
+"""Conversations of each source that words are taken from: enough words, and each process reads them."""
+
+
 class Preparer:
     """The set-up of one process."""
 
     def __init__(self, config: DataConfig, held_out: dedup.HeldOut) -> None:
         self.config, self._held_out = config, held_out
         self.synthesiser = Synthesiser(config.synthetic.synthesis, config.seed)
+        rows = read_conversations(config, _MOST_ROWS) if config.synthetic.reworded else ()
+        self._reword = Rewording(m["content"] for row in rows for m in row.messages)
 
     def split_of(self, document: Document) -> Split:
         """The split of a synthetic document."""
         return synthetic_split(document, self.config.seed, self.config.synthetic.held_out_families)
+
+    def reworded(self, document: Document) -> Document:
+        """A synthetic document for training, in some cases with other words between its entities."""
+        rng = random.Random(content_key(self.config.seed, f"reworded:{document.id}"))
+        return self._reword(document, rng) if rng.random() < self.config.synthetic.reworded else document
 
     def prepared(self, document: Document) -> Prepared:
         """A document for training: tested for leaks, cut, rendered and proven."""
@@ -153,11 +166,15 @@ def prepare_inserted(sentences: Sequence[tuple[int, bytes]]) -> list[Prepared]:
         made = _preparer.synthesiser.insert_into(sentence, number)
         if made.text == sentence.text:
             continue
-        made = replace(made, id=f"inserted/{made.id}", source="inserted")
-        # A hit is in the sentence: it is its source's mistake, and must not be taught in our name.
-        unsure = unlabelled(made)
-        prepared.append(Prepared(made.id, (), ("unlabelled_value",)) if unsure else _preparer.prepared(made))
+        prepared.append(_checked(replace(made, id=f"inserted/{made.id}", source="inserted")))
     return prepared
+
+
+def _checked(document: Document) -> Prepared:
+    """A document that holds words of others: with a value in them it is refused, not taught in our name."""
+    if unlabelled(document):
+        return Prepared(document.id, (), ("unlabelled_value",))
+    return _preparer.prepared(document)
 
 
 def _sentence(row: dict[str, Any]) -> Document:
@@ -171,10 +188,15 @@ def _sentence(row: dict[str, Any]) -> Document:
 def prepare_synthetic(indices: range) -> list[Prepared]:
     """Synthetic documents of these indices that belong to training."""
     return [
-        _preparer.prepared(_scanned(document))
+        _checked(_preparer.reworded(_scanned(document)))
         for document in _synthetic(indices)
         if _preparer.split_of(document) == "train"
     ]
+
+
+def prepare_written(lines: Sequence[bytes]) -> list[Prepared]:
+    """Synthetic documents of a pool, for training."""
+    return [_checked(_preparer.reworded(Document.from_row(json.loads(line)))) for line in lines]
 
 
 def synthesise(indices: range) -> list[tuple[Split, Document]]:

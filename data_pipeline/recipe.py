@@ -53,6 +53,9 @@ class SyntheticConfig(StrictConfig):
     inserted: Share = 0.1
     """Part of the share whose values are put into real sentences of the labelled sources and of the chat,
     in training alone."""
+    reworded: Share = 0.0
+    """Part of the documents for training in which words between the entities give way to words of the general
+    chat (`data_pipeline.rewording`); without chat, none."""
     held_out_families: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """Part of the template families that belong to the test split, and as many to validation."""
     synthesis: SynthesisConfig = SynthesisConfig()

@@ -85,6 +85,23 @@ def test_the_mix_is_the_recipes_with_the_absent_share_handed_on(built):
     assert manifest["splits"]["train"]["rows"] == 165
 
 
+def test_other_words_stand_around_the_entities_in_training_alone(tmp_path):
+    for name, share in (("as_written", 0), ("reworded", 1)):
+        assert run(tmp_path / name, f"synthetic.reworded={share}", "synthetic.inserted=0") == 0
+    for split in ("validation", "test", "foreign"):
+        first, second = ((tmp_path / n / f"{split}.jsonl").read_bytes() for n in ("as_written", "reworded"))
+        assert first == second
+    rows = [
+        {row["id"]: row for row in lines(tmp_path / n / "train.jsonl")} for n in ("as_written", "reworded")
+    ]
+    both = [(rows[0][i], rows[1][i]) for i in rows[0].keys() & rows[1].keys() if "entities" in rows[0][i]]
+    assert len(both) > 100
+    assert sum(a["text"] != b["text"] for a, b in both) > 0.6 * len(both)
+    assert sum(
+        [e["value"] for e in a["entities"]] == [e["value"] for e in b["entities"]] for a, b in both
+    ) > (0.9 * len(both))
+
+
 def test_a_partly_labelled_source_names_its_types_in_every_split(built):
     for name in ("train", "validation", "test"):
         for row in lines(built / f"{name}.jsonl"):

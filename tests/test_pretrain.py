@@ -17,6 +17,7 @@ from transformers import Qwen2ForCausalLM
 from configs.errors import ConfigError
 from configs.reader import RECIPES, load
 from data_pipeline import rendering
+from data_pipeline.inputs import read_conversations
 from data_pipeline.splits import synthetic_split
 from pii import codec
 from pii.grounding import ground
@@ -30,7 +31,7 @@ from training.device import can_compile
 from training.endless import Example, Pool, Stream, cut
 from training.induction import install
 from training.learner import Learner
-from training.lessons import Lessons, licence_clean, read_conversations
+from training.lessons import Lessons, licence_clean
 from training.pretrain_recipe import BaseRecipe, BatchSizes
 from training.pretrain_run import HISTORY, STATE, PretrainRun
 from training.probes import make_probe

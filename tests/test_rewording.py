@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_pipeline import rewording
+from data_pipeline.rewording import Rewording
 from data_pipeline.synthesis import Synthesiser
 from data_pipeline.synthesis_recipe import SynthesisConfig
 from pii.spans import Document, Span
-from training import rewording
-from training.rewording import Rewording
 
 CHAT = ["今天天气很好，我们去公园散步。", "please write a short story about the sea"]
 

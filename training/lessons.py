@@ -9,22 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from random import Random
 from zlib import crc32
 
 from data_pipeline import rendering
-from data_pipeline.chat import answers_hold_pii, read_chat
-from data_pipeline.inputs import chat_path, chat_state
-from data_pipeline.readers.files import Refusal
+from data_pipeline.inputs import read_conversations
 from data_pipeline.recipe import DataConfig
+from data_pipeline.rewording import Rewording
 from data_pipeline.splits import Split, synthetic_split
 from data_pipeline.synthesis import Synthesiser
 from pii import codec
 from pii.spans import Document
 from training.copying import CopyTasks
 from training.pretrain_recipe import BaseRecipe, Kind, Phase
-from training.rewording import Rewording
 
 _ROOM = 1 << 40
 """Indices of documents that each phase has for itself; the first ones are those of `pii data`."""
@@ -32,26 +30,6 @@ _ATTEMPTS = 8
 """Documents that are drawn until one belongs to training."""
 _MOST_CHARACTERS = 3000
 """Characters of the chat, most frequent first, that copy tasks are made of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """One row of general chat."""
-
-    language: str
-    messages: tuple[codec.Message, ...] = field(repr=False)
-
-
-def read_conversations(data: DataConfig) -> list[Conversation]:
-    """The chat that the data recipe allows, without answers that hold personal information."""
-    kept = []
-    for name, source in data.chat.sources.items():
-        if chat_state(name, source, data) != "used":
-            continue
-        for row in read_chat(chat_path(source), data.chat.max_chars):
-            if not isinstance(row, Refusal) and not answers_hold_pii(row[2]):
-                kept.append(Conversation(source.language, tuple(row[2])))
-    return kept
 
 
 def licence_clean(data: DataConfig) -> DataConfig:

@@ -38,7 +38,8 @@ class Phase(StrictConfig):
     window_chars: int | None = Field(default=None, ge=16)
     """Most code points of a document's window; null: as the data recipe says. Short windows come first."""
     reworded: float = Field(default=0.0, ge=0, le=1)
-    """Part of the documents in which some words between the entities are replaced (`training.rewording`)."""
+    """Part of the documents in which words between the entities give way to others, as in
+    `data_pipeline.rewording`."""
     batch_factor: int = Field(default=1, ge=1)
     """Batches are this many times larger than `BatchSizes` says; larger ones pay late in a run."""
 

@@ -67,7 +67,7 @@ class Rewording:
         return _WORD.sub(lambda word: self._another(word[0], rng), changing) + text[len(changing) :]
 
     def _another(self, word: str, rng: Random) -> str:
-        if rng.random() >= SHARE:
+        if rng.random() >= SHARE or not (self._latin if word.isascii() else self._han):
             return word
         if not word.isascii():
             run = rng.choice(self._han)

@@ -17,7 +17,7 @@ from pii.identifiers import check
 from pii.patterns import Match
 from pii.spans import Span
 from serving.evidence import TokenEvidence
-from serving.wording import is_nobodys, wording
+from serving.wording import is_nobodys, within_tags, wording
 
 _Item = TypeVar("_Item")
 
@@ -73,7 +73,9 @@ def candidates(
         matches: what the patterns marked; sorted, without overlap.
     """
     marks = [
-        (span, known) for span, known in zip(model_spans, evidence, strict=True) if not is_nobodys(text, span)
+        (within_tags(text, span), known)
+        for span, known in zip(model_spans, evidence, strict=True)
+        if not is_nobodys(text, span)
     ]
     model_spans = [span for span, _ in marks]
     finds = {span: _Find(known, of_model=True) for span, known in marks}

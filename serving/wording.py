@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from pii.identifiers.contact import is_hotline
 from pii.patterns.names import is_family_and_given
@@ -41,14 +42,25 @@ def wording(text: str, span: Span) -> dict[str, float]:
 
 
 def is_nobodys(text: str, span: Span) -> bool:
-    """Whether it is nobody's whoever says so: a public service number, or the name of a closed tag."""
-    if _cuts_word(text, span.start) or _cuts_word(text, span.end):
-        return False
-    value = span.value(text)
-    if span.type == "PHONE_NUMBER":
-        return is_hotline(value)
+    """Whether it is nobody's whoever says so: a public service number, or the name of a tag of markup."""
+    if span.type == "PHONE_NUMBER" and is_hotline(span.value(text)):
+        return not (_cuts_word(text, span.start) or _cuts_word(text, span.end))
+    if text[max(0, span.start - len(_ENCODING)) : span.start] == _ENCODING:
+        return True
     # `<nick> hello` is a chat, and its nick somebody's.
-    return text[max(0, span.start - 1) : span.start] in ("<", "/") and f"</{value}>" in text
+    tag = _TAG.match(text, span.start) if text[max(0, span.start - 1) : span.start] == "<" else None
+    return tag is not None and span.end <= tag.end() and ("</" in text or "/>" in text)
+
+
+_ENCODING = 'encoding="'
+_TAG = re.compile(r"/?[A-Za-z_][\w.:-]*(?:\s+[\w.:-]+=|\s*/?>)")
+"""A tag behind its ``<``, up to the value of its first attribute."""
+
+
+def within_tags(text: str, span: Span) -> Span:
+    """The span without the tag of markup that it runs into."""
+    at = span.value(text).find("</")
+    return replace(span, end=span.start + at) if at > 0 else span
 
 
 def _cuts_word(text: str, at: int) -> bool:

@@ -219,6 +219,17 @@ def test_what_is_nobodys_is_no_candidate() -> None:
     assert kept.span.value(text) == "13800138000"
 
 
+def test_a_span_ends_where_a_tag_begins() -> None:
+    text = '<?xml version="1.0" encoding="UTF-8"?><Row><addr>金桥路1号</addr></Row>'
+    model = [
+        Span(text.index("UTF"), text.index("UTF") + 5, "CREDENTIAL"),
+        Span(text.index("Row>"), text.index("Row>") + 4, "PAYMENT_ACCOUNT"),
+        Span(text.index("金"), text.index("</Row"), "ADDRESS"),
+    ]
+    (kept,) = candidates(text, model, [SURE] * 3, [])
+    assert kept.span.value(text) == "金桥路1号"
+
+
 def test_a_value_that_stands_twice_says_so() -> None:
     text = "张三：好\n李四：好\n张三：再见"
     model = [Span(0, 2, "PERSON_NAME"), Span(5, 7, "PERSON_NAME"), Span(10, 12, "PERSON_NAME")]

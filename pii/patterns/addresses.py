@@ -27,9 +27,13 @@ _NUM = r"(?:[0-9A-Za-z]{1,5}(?:[-#][0-9A-Za-z]{1,4})?|[一二三四五六七八�
 _DOOR = rf"{_NUM} ?(?:号院|号楼|号|弄|幢|栋|座|单元|楼|层|室|房|户|组|队|期|区|厂|铺)"
 
 _ROAD = "(?:路|街|大道|大街|巷|胡同|道|里|弄|村|屯|庄|园区|花园|小区|新村|公寓|苑|大厦|广场|城|社区)"
+_ESTATE = r"(?:(?![的有在到和与共了是住请给附近约等])[\u4e00-\u9fff]){2,6}?"
+"""A housing estate whose name does not say that it is one: 龙湖天街."""
 _TAIL = re.compile(
     rf"(?:{_NUM}(?: ?(?:号院|号楼|号|弄|幢|栋))|[0-9A-Za-z]{{1,3}}座) ?"
-    rf"(?:[ ,]?(?:{_H}{{2,10}}?(?:小区|花园|大厦|广场|公寓|苑|城|园|中心|家园|新村|里|楼))? ?{_DOOR}){{0,5}}"
+    rf"(?:[ ,]?(?:{_H}{{2,10}}?(?:小区|花园|大厦|广场|公寓|苑|城|园|中心|家园|新村|里|楼)|{_ESTATE})?"
+    rf" ?{_DOOR}){{0,5}}"
+    rf"(?:(?:{_ESTATE})?[0-9]{{1,3}}-[0-9]{{1,2}}-[0-9]{{3,4}}(?![0-9]))?"
     rf"(?:[0-9]{{3,4}}(?![0-9]))?(?:{_H}{{0,8}}(?:小区|花园|大厦|广场|公寓))?"
 )
 # 一座桥 counts bridges: only a letter or figure names a building so.
@@ -48,9 +52,9 @@ _EN_NAME = (
 )
 _EN_UNIT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?#?[0-9A-Za-z-]{1,6})"
 _EN_CITY = r"[A-Z][a-z]{2,15}(?:[ -][A-Z][a-z]{2,15}){0,2}"
-# United States, United Kingdom, Canada.
+# United States and China, United Kingdom, Canada.
 _EN_CODE = (
-    r"(?:[0-9]{5}(?:-[0-9]{4})?(?![0-9])|[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}(?![A-Za-z])"
+    r"(?:[0-9]{5}(?:-[0-9]{4}|[0-9])?(?![0-9])|[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}(?![A-Za-z])"
     r"|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9](?![0-9A-Za-z]))"
 )
 # Behind a comma a city is enough; behind a space or on the next line it needs its state and code.
@@ -61,8 +65,19 @@ _EN_PLACE = (
 _ENGLISH = re.compile(
     r"[1-9](?<![0-9A-Za-z.,#$-][1-9])[0-9]{0,5}[A-Za-z]?(?:-[0-9]{1,4})? "
     r"(?:[NSEW]\.? |North |South |East |West )?"
-    rf"(?:{_EN_NAME} ){{1,4}}{_EN_TYPES}(?![A-Za-z])\.?(?: [NSEW]{{1,2}}(?![A-Za-z]))?{_EN_UNIT}?{_EN_PLACE}"
+    rf"(?:{_EN_NAME} ){{1,4}}{_EN_TYPES}(?![A-Za-z])\.?"
+    rf"(?: (?:[NSEW]{{1,2}}|North|South|East|West|Central)(?![A-Za-z]))?{_EN_UNIT}?{_EN_PLACE}"
 )
+
+_EN_ROOM = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:Room|Rm|Unit|Flat|Apt|Suite|Building|Bldg|Block|Floor)\.? [0-9A-Za-z-]{1,5}, ?"
+    r"|[0-9]{1,2}/F, ?){0,4}(?:No\. ?)?$"
+)
+"""What leads from the room to the number of the house."""
+_ENCLOSED = re.compile(
+    r"[\"']?[ \t]{0,2}(?:[:=][ \t]{0,2}(?P<mark>[\"'])|>)(?P<value>[^\"'<>\n]{6,96})(?(mark)(?P=mark)|</)"
+)
+_SOME_NUMBER = re.compile(rf"[0-9]|{_NUM}号")
 
 
 def find_addresses(scanned: Scanned) -> Iterator[Candidate]:
@@ -71,7 +86,18 @@ def find_addresses(scanned: Scanned) -> Iterator[Candidate]:
     for begin, _, end in scanned.regions.islands:
         for found in _ENGLISH.finditer(scanned.text, begin, end):
             end = found.end() - found[0].endswith(".")
-            yield _address(scanned, found.start(), end, "english_address")
+            before = _EN_ROOM.search(scanned.text, max(0, found.start() - 60), found.start())
+            yield _address(scanned, before.start() if before else found.start(), end, "english_address")
+    yield from _enclosed(scanned)
+
+
+def _enclosed(scanned: Scanned) -> Iterator[Candidate]:
+    """What a record encloses in quotation marks or tags behind the name of such a field."""
+    for label in scanned.labels.all:
+        if "ADDRESS" in label.types and (found := _ENCLOSED.match(scanned.text, label.end)):
+            start, end = found.span("value")
+            if _SOME_NUMBER.search(scanned.text, start, end):
+                yield Candidate(start, end, "ADDRESS", "address_in_record", "context", None, True)
 
 
 def _address(scanned: Scanned, start: int, end: int, rule: str) -> Candidate:

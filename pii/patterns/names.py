@@ -272,7 +272,13 @@ def _english_after(scanned: Scanned, label: Label) -> Iterator[Candidate]:
         found = _ENCLOSED.match(text, begin)
     if not found or _words().not_english.intersection(found["name"].title().split()):
         return
+    if " " not in found["name"] and _SPEECH.match(text, found.end()):
+        return
     yield _name(*found.span("name"), "english_name_after_label")
+
+
+_SPEECH = re.compile(r" [a-z]")
+"""``Guest: Good evening``: one word with a capital is how any sentence begins."""
 
 
 def tells_of_people(label: str) -> bool:

@@ -6,7 +6,7 @@ beside it says so there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from pii.spans import Span
@@ -17,7 +17,49 @@ SHORTEST_LATIN, SHORTEST_HAN = 4, 2
 LONGEST = 200
 """Longer values are sentences, or whole addresses, and do not come again."""
 
-_HEAD = SHORTEST_HAN
+_FEW = 64
+"""Up to so many values, looking for one after the other is quickest."""
+
+
+class Seeker:
+    """Looks for many values at once, in time linear in the text.
+
+    Args:
+        values: what is sought; none of them empty.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._values = frozenset(values)
+        by_length: dict[int, list[str]] = {}
+        for value in self._values:
+            by_length.setdefault(len(value), []).append(value)
+        self._head = min([SHORTEST_HAN, *by_length])
+        self._lengths: dict[str, list[int]] = {}
+        for length in sorted(by_length, reverse=True):
+            for head in {value[: self._head] for value in by_length[length]}:
+                self._lengths.setdefault(head, []).append(length)
+
+    def beginning(self, text: str, start: int) -> Iterator[str]:
+        """The values that begin at a place, the longest first."""
+        for length in self._lengths.get(text[start : start + self._head], ()):
+            value = text[start : start + length]
+            if value in self._values:
+                yield value
+
+    def places(self, text: str) -> Iterator[tuple[int, str]]:
+        """Every place where a value begins, with the value, overlaps included."""
+        lengths, head = self._lengths, self._head
+        for start in range(len(text) - head + 1):
+            if text[start : start + head] in lengths:
+                for value in self.beginning(text, start):
+                    yield start, value
+
+
+def standing(values: Collection[str], text: str) -> set[str]:
+    """Those of the values that stand anywhere in a text."""
+    if len(values) <= _FEW:
+        return {value for value in values if value in text}
+    return {value for _, value in Seeker(values).places(text)}
 
 
 def worth_seeking(value: str) -> bool:
@@ -55,17 +97,18 @@ def further(text: str, found: Iterable[Span]) -> list[Span]:
         value = span.value(text)
         if worth_seeking(value) and len(value) <= LONGEST:
             origins.setdefault(value, span)
-    lengths: dict[str, list[int]] = {}
-    for length in sorted({len(value) for value in origins}, reverse=True):
-        for head in {value[:_HEAD] for value in origins if len(value) == length}:
-            lengths.setdefault(head, []).append(length)
-    spans, at = [], 0
+    if not origins:
+        return []
+    seeker, spans = Seeker(origins), list[Span]()
     for start, end in _between(known, len(text)):
         at = start
         while at < end:
-            again = _beginning(text, at, end, lengths.get(text[at : at + _HEAD], ()), origins)
-            spans += [again] if again else []
-            at = again.end if again else at + 1
+            again = next(
+                (value for value in seeker.beginning(text, at) if _is_apart(text, at, value, end)), ""
+            )
+            if again:
+                spans.append(replace(origins[again], start=at, end=at + len(again), source="propagated"))
+            at += len(again) or 1
     return spans
 
 
@@ -78,14 +121,9 @@ def _between(known: Iterable[Span], end: int) -> Iterable[tuple[int, int]]:
     yield done, end
 
 
-def _beginning(
-    text: str, start: int, limit: int, lengths: Iterable[int], origins: dict[str, Span]
-) -> Span | None:
-    """The longest value that begins at a place and ends before the limit."""
-    for end in (start + length for length in lengths):
-        origin = origins.get(text[start:end]) if end <= limit else None
-        if origin is None or joined(text[start], text[start - 1 : start]):
-            continue
-        if not joined(text[end - 1], text[end : end + 1]):
-            return replace(origin, start=start, end=end, source="propagated")
-    return None
+def _is_apart(text: str, start: int, value: str, limit: int) -> bool:
+    """Whether a value that begins at a place ends before the limit and is no part of a longer word."""
+    end = start + len(value)
+    if end > limit or joined(value[0], text[start - 1 : start]):
+        return False
+    return not joined(value[-1], text[end : end + 1])

@@ -16,7 +16,7 @@ from typing import Literal
 from pii.errors import DataError
 from pii.folding import comparable, compare, scan
 from pii.patterns import find
-from pii.recurrence import joined, worth_seeking
+from pii.recurrence import Seeker, joined, standing, worth_seeking
 from pii.redaction.identity import identity
 from pii.redaction.keys import RedactionKey
 from pii.redaction.occurrence import Operator
@@ -134,23 +134,25 @@ def _again(original: str, hidden: Iterable[Span], text: str, places: _Places) ->
     """Occurrences of hidden values outside the replacements."""
     plain = scan(text)
     quick = comparable(plain.text)
+    forms: dict[str, list[tuple[str, str, str]]] = {}
+    for type, value in dict.fromkeys((span.type, span.value(original)) for span in hidden):
+        for form in (scan(value).text, _number(identity(type, value))):
+            if worth_seeking(rough := comparable(form)):
+                forms.setdefault(rough, []).append((form, type, value))
+    # Most texts end here: the exact fold, with places, is for those that hold a value again.
     sought: dict[str, tuple[str, str]] = {}
-    for span in hidden:
-        value = span.value(original)
-        for form in (scan(value).text, _number(identity(span.type, value))):
-            # Most texts end here: the exact fold, with places, is for those that hold a value again.
-            if worth_seeking(rough := comparable(form)) and rough in quick:
-                sought.setdefault(compare(form).text, (span.type, value))
-    folded = compare(plain.text) if sought else None
-    for form, (type, value) in sought.items():
-        assert folded is not None
-        at = folded.text.find(form)
-        while at >= 0:
-            start, end = folded.original(at, at + len(form))
-            start, end = plain.original(start, end)
-            if not places.touch(start, end) and _is_form(text, start, end, form, value):
-                yield Leak("value", Span(start, end, type))
-            at = folded.text.find(form, at + 1)
+    present = standing(forms, quick)
+    for rough, of_form in forms.items():
+        for form, type, value in of_form if rough in present else ():
+            sought.setdefault(compare(form).text, (type, value))
+    if not sought:
+        return
+    folded = compare(plain.text)
+    for at, form in Seeker(sought).places(folded.text):
+        type, value = sought[form]
+        start, end = plain.original(*folded.original(at, at + len(form)))
+        if not places.touch(start, end) and _is_form(text, start, end, form, value):
+            yield Leak("value", Span(start, end, type))
 
 
 def _number(who: str) -> str:
@@ -191,8 +193,11 @@ class _Places:
 
     def original(self, position: int) -> int:
         """The place in the original text of a place outside the replacements."""
-        before = [r for r in self._all if r.end <= position]
-        return position if not before else before[-1].span.end + position - before[-1].end
+        before = bisect.bisect_right(self._all, position, key=lambda r: r.end) - 1
+        if before < 0:
+            return position
+        last = self._all[before]
+        return last.span.end + position - last.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +233,15 @@ def redact_verified(
         DataError, KeyRequired: as `redact`.
     """
     policy = policy or default_policy()
-    marked, tagged = list(spans), set[Span]()
+    marked, tagged, apart = list(spans), set[Span](), list[Span]()
 
     def operator_of(span: Span) -> Operator:
-        return FALLBACK if any(span.overlaps(other) for other in tagged) else policy.operator(span)
+        before = bisect.bisect_left(apart, span.end, key=lambda s: s.start) - 1
+        is_tagged = before >= 0 and apart[before].end > span.start
+        return FALLBACK if is_tagged else policy.operator(span)
 
     for _ in range(MAX_ROUNDS):
+        apart = disjoint(tagged)
         # A scope of its own for each round: what the last round took is free again.
         scope = scope_of(text, policy, key, document)
         redacted = replace_spans(text, marked, operator_of, taxonomy, scope)

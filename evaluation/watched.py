@@ -118,6 +118,12 @@ class WatchedEngine:
         finally:
             self._remembers = False
 
+    def answer(self, call: Call) -> Generation:
+        """Make one request again, from a thread beside the engine's loop."""
+        assert self._loop is not None
+        asked = self.generate(list(call.prompt_ids), call.grammar, call.max_new_tokens)
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+
     async def replay(self, calls: Sequence[Call]) -> None:
         """Make the requests of one text again, all at once, on the loop that the engine lives on."""
         assert self._loop is not None

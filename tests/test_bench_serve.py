@@ -26,9 +26,10 @@ def test_every_ratio_is_measured(untrained_model: Path) -> None:
         for n in range(3)
     ]
     config = EvalConfig.model_construct(extractor=extractor)
-    report = measure_all(config, documents, Effort(0.5, 8))
+    report = measure_all(config, documents, Effort(0.5, 40), rounds=1)
     assert report["engine"].startswith("transformers ")
     assert 0 < report["throughput_of_engine"]["value"] < 3
-    assert 0 < report["grammar_share"]["value"] < 1
+    assert report["by_the_clock"]["value"] > 0
+    assert -1 < report["grammar_share"]["value"] < 1
     assert report["times_the_usual_loop"]["value"] > 0
     assert "p50_overhead_ms" in report

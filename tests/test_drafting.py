@@ -29,3 +29,12 @@ def test_a_guess_is_what_followed_the_longest_run_the_last_time(
 
 def test_nothing_is_guessed_behind_a_token_that_never_stood_before() -> None:
     assert list(Lookup([1, 2, 3, 4]).guess(5)) == []
+
+
+def test_what_is_known_to_all_comes_after_what_stands_in_the_prompt() -> None:
+    shape = Lookup([7, 1, 2, 3, 9, 8])
+    assert list(Lookup([5, 1], shape).guess(2)) == [2, 3]
+    assert list(Lookup([1, 6, 5, 1], shape).guess(2)) == [6, 5]
+    # A longer run in the shape is worth more than a shorter one in the prompt.
+    assert list(Lookup([1, 6, 7, 1], shape).guess(2)) == [2, 3]
+    assert list(Lookup([4], shape).guess(2)) == []

@@ -1,6 +1,7 @@
 """Engines: same tokens whoever decodes, whatever is decoded beside it; failures that keep their silence."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from configs.errors import ConfigError
 from pii import codec
 from serving.engines import choice, running_batch
 from serving.engines.protocol import Engine, EngineError, Generation, VllmSettings
-from serving.engines.running_batch import RunningBatch
+from serving.engines.running_batch import Row, RunningBatch
 
 TYPES = ("PERSON_NAME", "PHONE_NUMBER")
 HOSTILE = [
@@ -215,6 +216,21 @@ def test_guesses_change_no_token_and_save_passes(
     for left, right in zip(with_guesses, without, strict=True):
         assert left.token_logprobs == pytest.approx(right.token_logprobs, abs=1e-3)
     assert passes < 0.8 * (len(steps) - passes)
+
+
+def test_an_answered_request_is_forgotten_at_once(
+    portal: BlockingPortal, transformers_engine: Engine, prompts: list[list[int]]
+) -> None:
+    """A row holds its grammar, half a megabyte that the garbage collector knows nothing of."""
+    gc.collect()
+    gc.disable()
+    try:
+        answer_all(portal, transformers_engine, prompts)
+        # The worker and its loop may still hold the last one that they looked at.
+        portal.call(transformers_engine.generate, prompts[0], None, 2)
+        assert sum(isinstance(one, Row) for one in gc.get_objects()) <= 1
+    finally:
+        gc.enable()
 
 
 def test_a_refused_grammar_fails_its_request_without_quoting_it(

@@ -18,10 +18,12 @@ class Lookup:
     """Where each run of up to `LONGEST_MATCH` tokens stood last.
 
     Args:
-        tokens: known from the start: the shape of answers, then the prompt.
+        tokens: known from the start: the prompt.
+        before: what is known to all, such as the shape of answers; looked at where a run stands nowhere else.
     """
 
-    def __init__(self, tokens: Iterable[int]) -> None:
+    def __init__(self, tokens: Iterable[int], before: Lookup | None = None) -> None:
+        self._before = before
         self._tokens: list[int] = []
         self._ends: dict[tuple[int, ...], int] = {}
         self._latest: dict[tuple[int, ...], int] = {}
@@ -41,6 +43,12 @@ class Lookup:
     def guess(self, count: int) -> Sequence[int]:
         """At most so many tokens that may come next; none where the latest one never stood before."""
         for run in sorted(self._latest, key=len, reverse=True):
-            if (end := self._ends.get(run)) is not None:
-                return self._tokens[end : end + count]
+            if following := self._following(run, count):
+                return following
         return ()
+
+    def _following(self, run: tuple[int, ...], count: int) -> Sequence[int]:
+        """What followed a run the last time; nothing where it never stood before."""
+        if (end := self._ends.get(run)) is not None:
+            return self._tokens[end : end + count]
+        return self._before._following(run, count) if self._before else ()

@@ -43,7 +43,7 @@ class Row:
         max_new_tokens: budget, the end-of-turn token included.
         lookup: what its next tokens are guessed from.
         end_bias: what is taken off the logits of the tokens that end the list.
-        done: takes the finished row, or its EngineError; cancelled by a caller who went away.
+        done: ends with the row, or with its EngineError; cancelled by a caller who went away.
         num_cached: how many of its tokens have been read.
         unread: those that have not: the prompt, then the latest token.
     """
@@ -53,7 +53,7 @@ class Row:
     max_new_tokens: int
     lookup: Lookup
     end_bias: float = 0.0
-    done: Future[Row] = field(default_factory=Future)
+    done: Future[None] = field(default_factory=Future)
     token_ids: list[int] = field(default_factory=list)
     token_logprobs: list[float] = field(default_factory=list)
     finish: Literal["", "stop", "length", "error"] = ""
@@ -253,7 +253,7 @@ class RunningBatch:
                 self.rows[slot] = last
                 self._slots.move(len(self.rows), slot, last.num_cached)
             if row.finish in ("stop", "length") and row.done.set_running_or_notify_cancel():
-                row.done.set_result(row)
+                row.done.set_result(None)
 
     # --- beginnings ---------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class TransformersEngine:
             from_tokenizer(self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn)
         )
         self._compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="grammars")
-        self._shape = _shape(self._tokenizer)
+        self._shape = Lookup(_shape(self._tokenizer))
         self._ending = ending_ids(self._tokenizer)
         self._max_batch = max_batch
         self.description = f"transformers {transformers.__version__}, {device}, {chosen}"
@@ -89,7 +89,7 @@ class TransformersEngine:
             raise EngineError("the engine is closed")
         # Takes a millisecond or more and leaves the interpreter free: while the prompt is read.
         compiling = None if grammar is None else self._compilers.submit(self._grammars.matcher, grammar)
-        row = Row(prompt_ids, compiling, max_new_tokens, Lookup([*self._shape, *prompt_ids]), end_bias)
+        row = Row(prompt_ids, compiling, max_new_tokens, Lookup(prompt_ids, self._shape), end_bias)
         self._waiting.put(row)
         await asyncio.wrap_future(row.done)
         # A row that failed has raised its error.

@@ -43,7 +43,8 @@ class Seeker:
         """The values that begin at a place, the longest first."""
         for length in self._lengths.get(text[start : start + self._head], ()):
             value = text[start : start + length]
-            if value in self._values:
+            # At the end of the text a shorter slice is found under its own length.
+            if len(value) == length and value in self._values:
                 yield value
 
     def places(self, text: str) -> Iterator[tuple[int, str]]:

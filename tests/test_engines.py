@@ -228,7 +228,7 @@ def test_an_answered_request_is_forgotten_at_once(
         answer_all(portal, transformers_engine, prompts)
         # The worker and its loop may still hold the last one that they looked at.
         portal.call(transformers_engine.generate, prompts[0], None, 2)
-        assert sum(isinstance(one, Row) for one in gc.get_objects()) <= 1
+        assert sum(type(one) is Row for one in gc.get_objects()) <= 1
     finally:
         gc.enable()
 

@@ -2,7 +2,8 @@
 
 Patterns alone: processor seconds of whole jobs at several sizes, each in a process of its own, beside those
 of looking through the same texts in a loop. With a model: documents a second of a job beside those of the
-engine, taken in turns, medians. Processor time is what can be compared on a machine that others use too.
+engine, taken in turns, medians, by the clock and by processor time. Processor time is what can be compared on
+a machine that others use too.
 """
 
 from __future__ import annotations
@@ -107,29 +108,35 @@ def _line(name: str, rows: int, num_bytes: int, seconds: float, found: int | Non
     return f"{name:<20} {rows:>9} rows {num_bytes / 1e6:8.1f} MB {num_bytes / 1e6 / seconds:6.1f} MB/s{told}"
 
 
-def with_model(config: ServeConfig, num_rows: int) -> Iterator[str]:
+def with_model(config: ServeConfig, num_rows: int, num_chars: int, rounds: int) -> Iterator[str]:
     """Documents a second of the engine alone and of jobs, in turns."""
-    rows = list(texts(num_rows))
+    rows = list(texts(num_rows, num_chars))
     with Extractor.open(config.extractor) as extractor, tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.jsonl"
-        _write(source, num_rows)
+        _write(source, num_rows, num_chars)
         job = _redaction(config, source)
 
         def engine() -> None:
             assert sum(1 for _ in extractor.extract_all(rows, detectors="model")) == num_rows
 
         def whole(number: int) -> None:
-            batch.run_job(replace(job, out=f"{folder}/{number}.jsonl"), batch.Stop(), extractor)
+            out = Path(folder) / f"{number}.jsonl"
+            batch.run_job(replace(job, out=str(out)), batch.Stop(), extractor)
+            assert sum(1 for _ in out.open("rb")) == num_rows
 
         engine()  # the first texts pay for warming up
         alone, jobs = [], []
-        for number in range(ROUNDS):
+        for number in range(rounds):
             alone.append(_seconds(engine))
             jobs.append(_seconds(lambda number=number: whole(number)))  # type: ignore[misc]
-        rates = [num_rows / statistics.median(seconds) for seconds in (alone, jobs)]
-        yield f"{extractor.engine}: engine alone {rates[0]:.1f} documents/s, job {rates[1]:.1f}"
-        share = 100 * rates[1] / rates[0]
-        yield f"a job has {share:.1f} % of the engine's rate ({num_rows} rows, {ROUNDS} rounds)"
+        yield f"{extractor.engine}, {num_rows} rows of {num_chars} characters, {rounds} rounds"
+        for clock, name in enumerate(("by the clock", "by processor time")):
+            rates = [num_rows / statistics.median(taken[clock] for taken in way) for way in (alone, jobs)]
+            share = 100 * statistics.median(a[clock] / j[clock] for a, j in zip(alone, jobs, strict=True))
+            yield (
+                f"{name}: engine alone {rates[0]:.1f} documents/s, job {rates[1]:.1f};"
+                f" a job has {share:.1f} % of the engine's rate (median of the rounds)"
+            )
 
 
 def _redaction(config: ServeConfig, source: Path) -> batch.Job:
@@ -138,10 +145,11 @@ def _redaction(config: ServeConfig, source: Path) -> batch.Job:
     return batch.Job("redact", (str(source),), "", Options(), work, config, num_workers=0, show="quiet")
 
 
-def _seconds(call: Callable[[], None]) -> float:
-    started = time.perf_counter()
+def _seconds(call: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the clock, and of the processor in all threads of this process."""
+    started = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - started
+    return time.perf_counter() - started[0], time.process_time() - started[1]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -153,6 +161,8 @@ def main(argv: list[str] | None = None) -> int:
         "--commands", nargs="+", choices=COMMANDS, default=COMMANDS, help="which jobs (default: all)"
     )
     parser.add_argument("--model-rows", type=int, default=0, help="rows of the jobs with the recipe's model")
+    parser.add_argument("--model-chars", type=int, default=ROW_CHARS, help="code points of those rows")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of the engine and of the job")
     arguments = parser.parse_args(argv)
 
     def body() -> int:
@@ -160,7 +170,8 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         if arguments.model_rows:
-            for line in with_model(command.config_of(arguments, ServeConfig), arguments.model_rows):
+            config = command.config_of(arguments, ServeConfig)
+            for line in with_model(config, arguments.model_rows, arguments.model_chars, arguments.rounds):
                 sys.stdout.write(line + "\n")
         return 0
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pii.folding import _compared, compare, scan
+from pii.folding import _compared, comparable, compare, scan
 from pii.patterns import finder, shaped
 from pii.patterns.labels import Labels, table
 from pii.patterns.scanned import Scanned
@@ -182,3 +182,9 @@ def test_a_row_is_read_as_a_walk_through_it_reads_it(row):
         except Exception as error:
             outcomes.append(error.code)
     assert outcomes[0] == outcomes[1]
+
+
+@given(st.text("Ａß中a０·（）ﬁ \u0301\u200b", max_size=40) | st.text(max_size=60))
+def test_a_text_is_made_comparable_as_its_letters_are(text):
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    assert comparable(text) == "".join(char for char in plain if _compared(char))

@@ -38,17 +38,13 @@ class Run(NamedTuple):
 
 
 _DIGITS = re.compile(r"[0-9]+")
-_WRITTEN = r"[\t-~·°′″]"
-"""What identifiers are written with."""
-_WITHIN = re.compile(rf"[0-9](?:{_WRITTEN}*[0-9])?")
-"""From the first digit to the last with nothing else between them."""
-_FEWEST_WRITTEN = 5
-"""No recogniser by shape finds a value of fewer such characters."""
+_WRITTEN = re.compile(r"[\t-~·°′″]{5,}")
+"""What identifiers are written with; no recogniser by shape finds one of fewer characters."""
+_WITHIN = re.compile(r"[0-9](?:[\t-~·°′″]*[0-9])?")
+"""From the first digit to the last."""
 
 _FAR = 96
 """Longer than what may stand before or behind the digits of one value: a wallet's 90 characters."""
-
-_BESIDE = re.compile(f"{_WRITTEN}{{0,{_FAR}}}")
 
 _NEAR = 12
 """Longer than the Chinese that belongs to a value: the 京 of a plate, the 转 of an extension."""
@@ -111,26 +107,18 @@ class Regions:
 
 def _islands(text: str) -> list[tuple[int, int]]:
     islands: list[tuple[int, int]] = []
-    for within in _WITHIN.finditer(text):
-        start, stop = within.span()
-        before = _length(text[max(0, start - _FAR) : start][::-1], 0)
-        behind = _length(text, stop)
-        if before + stop - start + behind < _FEWEST_WRITTEN:
+    for written in _WRITTEN.finditer(text):
+        begin, end = written.span()
+        within = _WITHIN.search(text, begin, end)
+        if within is None:
             continue
-        first, last = start - before - _NEAR, min(len(text), stop + behind + _NEAR)
+        first, last = max(0, begin - _NEAR), min(len(text), end + _NEAR)
         # Surroundings of digits that are so near to each other are one.
-        parts = [within] if stop - start <= 2 * _FAR else _DIGITS.finditer(text, start, stop)
+        parts = [within] if end - begin <= 2 * _FAR else _DIGITS.finditer(text, begin, end)
         for digits in parts:
-            begin, end = max(0, first, digits.start() - _FAR), min(last, digits.end() + _FAR)
-            if islands and begin <= islands[-1][1]:
-                islands[-1] = (islands[-1][0], max(end, islands[-1][1]))
+            start, stop = max(first, digits.start() - _FAR), min(last, digits.end() + _FAR)
+            if islands and start <= islands[-1][1]:
+                islands[-1] = (islands[-1][0], max(stop, islands[-1][1]))
             else:
-                islands.append((begin, end))
+                islands.append((start, stop))
     return islands
-
-
-def _length(text: str, start: int) -> int:
-    """How many characters of what identifiers are written with stand from a place on; at most `_FAR`."""
-    beside = _BESIDE.match(text, start)
-    assert beside is not None  # it matches the empty string
-    return beside.end() - start

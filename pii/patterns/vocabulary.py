@@ -1,8 +1,8 @@
 """The words that recognisers go by - labels, titles, beginnings of keys - found in one pass over a text.
 
 Aho and Corasick (1975), https://doi.org/10.1145/360825.360855: the time does not depend on how many words
-there are. The same search by one regular expression for each kind of word took half of the time of all
-recognisers.
+there are. Regular expressions, one for each first character of a label, took a quarter of the time of all
+recognisers on news.
 """
 
 from __future__ import annotations

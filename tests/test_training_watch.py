@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -92,11 +93,12 @@ def test_the_best_model_is_kept_and_a_run_that_gets_worse_is_ended(tmp_path):
     assert all(torch.equal(kept[name], value) for name, value in checkpoint.state_dict().items())
 
 
-def test_a_poisoned_batch_is_left_out_by_name_and_the_weights_stay_good(tmp_path, monkeypatch):
+@pytest.fixture
+def poisoned(monkeypatch):
+    """The 15th batch of a run has a loss that is not a number."""
     from training import trainer
 
-    losses = trainer.answer_losses
-    calls = []
+    losses, calls = trainer.answer_losses, []
 
     def poisoned(model, inputs, **options):
         found, rows = losses(model, inputs, **options)
@@ -107,15 +109,41 @@ def test_a_poisoned_batch_is_left_out_by_name_and_the_weights_stay_good(tmp_path
         return found, rows
 
     monkeypatch.setattr(trainer, "answer_losses", poisoned)
-    assert train(write_recipe(tmp_path, write_data(tmp_path / "data")), "length.max_steps=20") == 0
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return AutoModelForCausalLM.from_pretrained(folder).state_dict()
+
+
+def test_a_poisoned_batch_is_left_out_by_name_and_the_weights_stay_good(tmp_path, poisoned):
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"), guardian={"policy": "skip"})
+    assert train(recipe, "length.max_steps=20") == 0
     case = json.loads((tmp_path / "run/guardian.jsonl").read_text())
     assert (case["step"], case["problem"]) == (14, "not_a_number")
     assert case["examples"]
-    weights = AutoModelForCausalLM.from_pretrained(tmp_path / "run/model").state_dict()
-    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert all(torch.isfinite(value).all() for value in weights_of(tmp_path / "run/model").values())
     rates = {entry["step"]: entry["learning_rate"] for entry in history(tmp_path / "run") if "loss" in entry}
     assert rates[17] < 0.6 * rates[14]
     assert json.loads((tmp_path / "run/manifest.json").read_text())["training"]["recoveries"] == 1
+
+
+def test_recover_goes_back_to_the_last_good_checkpoint(tmp_path, poisoned):
+    """A run that ends with the poisoned step ends with the weights of the checkpoint, and not of step 14."""
+    watch = {"log_every": 1, "validate_every": 50, "checkpoint_every": 7, "keep_checkpoints": 9}
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"), watch=watch)
+    assert train(recipe, "length.max_steps=15") == 0
+    case = json.loads((tmp_path / "run/guardian.jsonl").read_text())
+    # The checkpoint of step 14 holds the very weights that gave the bad step.
+    assert (case["step"], case["back_to"], case["rate_factor"]) == (14, 7, 0.5)
+    ours, good, later = (
+        weights_of(tmp_path / "run" / name)
+        for name in ("model", "checkpoints/checkpoint-7", "checkpoints/checkpoint-14")
+    )
+    assert all(torch.equal(ours[name], value) for name, value in good.items())
+    assert not all(torch.equal(ours[name], value) for name, value in later.items())
+    facts = json.loads((tmp_path / "run/manifest.json").read_text())["training"]
+    assert (facts["recoveries"], facts["steps"]) == (1, 15)
+    assert all(math.isfinite(entry["loss"]) for entry in history(tmp_path / "run") if "loss" in entry)
 
 
 def test_the_picture_is_svg_with_a_line_for_each_series():

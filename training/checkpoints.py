@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 from configs.atomic import writing
 
@@ -32,9 +34,10 @@ def aside(folder: Path) -> Path:
     return folder / ".half"
 
 
-def last(folder: Path) -> Path | None:
-    """The checkpoint with the most steps, or None."""
-    return max(folder.glob("checkpoint-*"), key=num_steps, default=None)
+def last(folder: Path, most_steps: float = math.inf) -> Path | None:
+    """The checkpoint with the most steps, but not more than `most_steps`; or None."""
+    found = (path for path in folder.glob("checkpoint-*") if num_steps(path) <= most_steps)
+    return max(found, key=num_steps, default=None)
 
 
 def num_steps(checkpoint: Path) -> int:
@@ -42,7 +45,7 @@ def num_steps(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def adopt(folder: Path, step: int, keep: int, facts: dict[str, float], best_step: int | None) -> Path:
+def adopt(folder: Path, step: int, keep: int, facts: dict[str, Any], best_step: int | None) -> Path:
     """Give a finished checkpoint its name and remove the oldest ones.
 
     Args:
@@ -68,7 +71,7 @@ def adopt(folder: Path, step: int, keep: int, facts: dict[str, float], best_step
     return final
 
 
-def facts(checkpoint: Path) -> dict[str, float]:
+def facts(checkpoint: Path) -> dict[str, Any]:
     """What was handed to `adopt` with this checkpoint."""
-    read: dict[str, float] = json.loads((checkpoint / _FACTS).read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads((checkpoint / _FACTS).read_text(encoding="utf-8"))
     return read

@@ -74,12 +74,15 @@ def join(recipe: TrainRecipe) -> None:
         return
     if "zero" in wanted and find_spec("deepspeed") is None:
         raise ConfigError("DeepSpeed is not installed: pip install 'pii-extraction[deepspeed]'")
-    if "zero" in wanted and recipe.guardian.policy == "recover":
+    policy = recipe.guardian.policy
+    if "zero" in wanted and policy in ("skip", "recover"):
         raise ConfigError(
-            "guardian.policy recover: DeepSpeed takes a step before it can be judged; set warn or stop"
+            f"guardian.policy {policy}: DeepSpeed takes a step before it can be judged; set warn or stop"
         )
     if is_sharded(wanted) and recipe.method == "pissa":
         raise ConfigError(f"method pissa changes the base itself, which {wanted} cuts up; use lora, or DDP")
+    if is_sharded(wanted) and policy == "recover":
+        raise ConfigError(f"guardian.policy recover: {wanted} cuts checkpoints up; set skip, warn or stop")
     import torch
     from accelerate import PartialState
 

@@ -220,13 +220,14 @@ class WatchRecipe(StrictConfig):
 class GuardianRecipe(StrictConfig):
     """What happens when training goes wrong."""
 
-    policy: Literal["warn", "stop", "recover"] = "recover"
-    """``warn``: say so and go on; ``stop``: end with an error; ``recover``: leave the batch out, halve the
-    rate, go on. Each case is written into ``guardian.jsonl``."""
-    gradient_factor: float = Field(default=20.0, gt=1)
-    """A gradient this many times the median of the last ones is an explosion."""
+    policy: Literal["warn", "skip", "recover", "stop"] = "recover"
+    """``warn``: say so and go on; ``skip``: leave the batch out and halve the rate; ``recover``: the same,
+    and go back to the weights of the last checkpoint that was good; ``stop``: end with an error. Each case
+    is written into ``guardian.jsonl``."""
+    gradient_factor: float = Field(default=10.0, gt=1)
+    """A gradient this many times the highest of the first 10 and the last 50 steps is an explosion."""
     loss_factor: float = Field(default=3.0, gt=1)
-    """A loss this many times the median of the last ones is a spike."""
+    """A loss this many times the highest of the first 10 and the last 50 steps is a spike."""
     most_recoveries: int = Field(default=10, ge=0)
     """After so many recoveries the run ends with an error."""
 

@@ -20,6 +20,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import OPTIMIZER_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from training import checkpoints, device, entity_f1, processes
@@ -101,7 +102,9 @@ class WatchedTrainer(Trainer):
         self.recipe, self.clock = job.recipe, clock
         self._sources = sorted({example["source"] for example in [*job.train, *job.validation]})
         self._source_ids = {source: index for index, source in enumerate(self._sources)}
-        self.guardian = Guardian(job.recipe.guardian, job.recipe.output / "guardian.jsonl")
+        self.guardian = Guardian(job.recipe.guardian, job.recipe.output / "guardian.jsonl", self._go_back)
+        # The stages of a curriculum have losses of their own.
+        self._judges_loss = self.loss_is_steady and job.recipe.batch.stages == 1
         self._packed = device.packs(job.recipe)
         self._collate = Collator(job.tokenizer.pad_token_id, self._source_ids, packed=self._packed)
         self._rows = job.answered
@@ -160,7 +163,7 @@ class WatchedTrainer(Trainer):
             loss, seconds = self._mean_of_all(loss, self.clock.seconds)
             self.clock.agree(seconds)
         # Zero, or not a number where the loss is not.
-        loss = loss if self.loss_is_steady else loss * 0.0
+        loss = loss if self._judges_loss else loss * 0.0
         names, self._step_names, self._step_loss = self._step_names, [], 0.0
         # Loss scaling tries rates until a gradient fits into 16 bits, and skips those steps by itself.
         scaled = self.args.fp16 and math.isfinite(loss) and not math.isfinite(float(norm))
@@ -168,6 +171,22 @@ class WatchedTrainer(Trainer):
         if judged and not self.guardian.judge(self.state.global_step, loss, float(norm), names):
             model.zero_grad(set_to_none=True)
         return norm
+
+    def _go_back(self, most_steps: int) -> int | None:
+        """Restore weights and moments of the newest checkpoint of at most so many steps; returns its steps.
+
+        The order of the data and the schedule go on: what was seen since then is passed over. None: there is
+        no such checkpoint, and nothing was restored.
+        """
+        checkpoint = checkpoints.last(Path(self.args.output_dir), most_steps)
+        if checkpoint is None:
+            return None
+        self._load_from_checkpoint(str(checkpoint))
+        # As the trainer itself resumes; its method would turn the schedule back too.
+        state = torch.load(checkpoint / OPTIMIZER_NAME, map_location="cpu", weights_only=True)
+        self.optimizer.load_state_dict(state)
+        self.guardian.restore(checkpoints.facts(checkpoint)["guardian"], weights_alone=True)
+        return checkpoints.num_steps(checkpoint)
 
     def _mean_of_all(self, *values: float) -> list[float]:
         """The means over the processes."""
@@ -231,7 +250,7 @@ class WatchedTrainer(Trainer):
                 folder,
                 state.global_step,
                 self.recipe.watch.keep_checkpoints,
-                {"seconds": self.clock.seconds, "rate_factor": self.guardian.rate_factor},
+                {"seconds": self.clock.seconds, "guardian": self.guardian.state()},
                 state.best_global_step,
             )
         if state.best_model_checkpoint:
@@ -240,8 +259,9 @@ class WatchedTrainer(Trainer):
 
     def go_on_from(self, checkpoint: Path | None) -> None:
         """Train from a checkpoint, or from the beginning; the clock runs meanwhile."""
-        facts = checkpoints.facts(checkpoint) if checkpoint else {"seconds": 0.0, "rate_factor": 1.0}
-        self.guardian.rate_factor = facts["rate_factor"]
+        facts = checkpoints.facts(checkpoint) if checkpoint else {"seconds": 0.0}
+        if checkpoint:
+            self.guardian.restore(facts["guardian"])
         self.clock.start(facts["seconds"])
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 

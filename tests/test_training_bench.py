@@ -89,13 +89,24 @@ def test_a_loop_that_did_not_train_is_no_measurement(changes, message):
 
 
 def test_loops_that_did_different_work_are_not_compared():
-    runs = {"ours": [run(0.5)], "bare": [run(0.5)]}
+    runs = {"ours": [run(0.5)], "bare": [run(0.5)], "compiled": [run(0.3)]}
     bench.check_same_steps(runs)
-    for field, message in (("tokens", "different batches"), ("losses", "different losses")):
-        other = copy.deepcopy(runs)
-        other["ours"][0][field][1] *= 2
-        with pytest.raises(StageError, match=message):
-            bench.check_same_steps(other)
+    for loop in ("ours", "compiled"):
+        for field, message in (("tokens", "different batches"), ("losses", "different losses")):
+            other = copy.deepcopy(runs)
+            other[loop][0][field][1] *= 2
+            with pytest.raises(StageError, match=message):
+                bench.check_same_steps(other)
+
+
+def test_the_compiled_loop_is_a_figure_of_its_own():
+    peak = {"process": 1.5}
+    found = bench.figures(
+        RECIPE, {"ours": [run(0.5)], "bare": [run(0.5)], "compiled": [run(0.25, peak_gb=peak)]}
+    )
+    assert found["throughput_beside_bare"] == 1.0
+    assert (found["compiled_beside_bare"], found["compiled_memory_beside_bare"]) == (2.0, 1.5)
+    assert "compiled, beside the bare loop   2.000" in bench.table(found)
 
 
 @pytest.mark.slow

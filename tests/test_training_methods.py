@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 from tests.rendered import write_data
 from tests.test_sft import history, train, write_recipe
 from training import merge
+from training.device import can_compile
 from training.recipe import LOW_RANK, MERGEABLE, VIRTUAL_TOKENS
 
 # Lora itself is in test_merge. The two quick ones are those that differ most from it.
@@ -106,6 +107,30 @@ def test_a_run_can_begin_from_its_adapter(run, base, tmp_path):
     assert after == pytest.approx(before, abs=2e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="no C++ compiler")
+def test_a_compiled_run_learns_the_same_up_to_rounding(base, tmp_path):
+    from torch._dynamo.utils import counters
+
+    def learned(name: str, compiled: bool) -> list[float]:
+        (tmp_path / name).mkdir()
+        watch = {"log_every": 1, "validate_every": 4, "checkpoint_every": 4, "f1_examples": 4}
+        rest = {"base": str(base / "base"), "method": "lora", "lora": {"dropout": 0.0}, "watch": watch}
+        recipe = write_recipe(tmp_path / name, base / "data", compiled=compiled, **rest)
+        assert train(recipe, "length.max_steps=8", "optimizer.learning_rate=0.003") == 0
+        rows = history(tmp_path / name / "run")
+        return [
+            row[key] for row in rows for key in ("loss", "eval_loss", "eval_f1", "grad_norm") if key in row
+        ]
+
+    plain = learned("plain", False)
+    torch.compiler.reset()
+    counters.clear()
+    assert learned("compiled", True) == pytest.approx(plain, rel=0.02, abs=1e-3)
+    # Batches of every shape share the code, and measurements between the steps add none.
+    assert 1 <= counters["stats"]["unique_graphs"] <= 2
+
+
 def test_frozen_layers_stay_as_they_are(base, tmp_path):
     recipe = write_recipe(tmp_path, base / "data", base=str(base / "base"), layers_to_freeze=1)
     assert train(recipe, "length.max_steps=3") == 0
@@ -125,6 +150,8 @@ def test_frozen_layers_stay_as_they_are(base, tmp_path):
         ({"method": "full", "init_from": "x"}, "method full cannot begin from an adapter"),
         ({"method": "lora", "init_from": "x"}, "x: not an adapter of"),
         ({"method": "prefix_tuning", "gradient_checkpointing": True}, "do not go together"),
+        ({"method": "dora", "compiled": True}, "compiled is for the methods full, lora, rslora, pissa"),
+        ({"method": "lora", "compiled": True, "gradient_checkpointing": True}, "compiled does not go with"),
     ],
 )
 def test_what_does_not_fit_together_is_said(base, tmp_path, capsys, changes, message):

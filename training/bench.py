@@ -1,8 +1,8 @@
 """``pii bench train --config runs.yaml``: what training costs beside a bare loop and a plain TRL script.
 
-Each loop runs in a process of its own, in turns, on the recipe's data and base. `pii train` and the bare
-PyTorch loop take the same steps on the same batches, and their losses have to agree; TRL's trainer takes its
-defaults. Ends with 1 where a bound is missed, so that a script can rely on it.
+Each loop runs in a process of its own on the recipe's data and base. `pii train` and the bare PyTorch loop
+take the same steps on the same batches, on a CPU in turns, and their losses have to agree; TRL's trainer has
+its defaults. Ends with 1 where a bound is missed, so that a script can rely on it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from configs.command import config_of, parser, run
 from configs.errors import StageError
 from configs.reader import dump
 from training import device
+from training.loops import TURN
 from training.recipe import TrainRecipe
 
 LEAST_RATIO, MOST_MEMORY, LEAST_OVER_TRL = 0.95, 1.10, 1.5
@@ -40,13 +41,20 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser("pii bench train", __doc__ or "", "mini/train.yaml")
     commands.add_argument("--steps", type=int, default=30, help="optimizer steps of each loop (default: 30)")
     commands.add_argument("--rounds", type=int, default=2, help="times that each loop runs (default: 2)")
+    commands.add_argument("--compiled", action="store_true", help="also run ours with `compiled: true`")
     commands.add_argument("--without-trl", action="store_true", help="leave the plain TRL script out")
     commands.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     arguments = commands.parse_args(argv)
 
     def body() -> int:
         recipe = _shortened(config_of(arguments, TrainRecipe), arguments.steps)
-        loops = ("ours", "bare") if arguments.without_trl else ("ours", "bare", "trl")
+        wanted = {
+            "ours": True,
+            "bare": True,
+            "compiled": arguments.compiled,
+            "trl": not arguments.without_trl,
+        }
+        loops = [name for name, is_wanted in wanted.items() if is_wanted]
         runs = measure(recipe, loops, arguments.steps, arguments.rounds)
         for name, of_loop in runs.items():
             check_trained(name, of_loop)
@@ -78,31 +86,83 @@ def _shortened(recipe: TrainRecipe, steps: int) -> TrainRecipe:
     }
     # A bench that recovers would not take the steps that it compares.
     values["guardian"] |= {"policy": "warn"}
+    values["compiled"] = False
     return TrainRecipe.model_validate(values)
 
 
 def measure(recipe: TrainRecipe, loops: Sequence[str], steps: int, rounds: int) -> Runs:
-    """Run the loops in turns. Raises StageError: one of them ended with an error."""
+    """Run the loops: on a CPU those that take the same steps in turns, all others one after the other.
+
+    What neighbours do to one step they then do to its pair too; on a GPU the memory may not hold two models.
+
+    Raises StageError: one of them ended with an error.
+    """
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in loops}
+    on_cpu = device.choose(recipe.precision).kind == "cpu"
+    together = [name for name in loops if name != "trl"] if on_cpu else []
+    groups = [together, *([name] for name in loops if name not in together)]
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(rounds):
-            for name in loops:
-                place = Path(folder) / f"{name}-{turn}"
-                place.mkdir()
-                small = recipe.model_copy(update={"output": place / "run"})
-                (place / "recipe.yaml").write_text(dump(small), encoding="utf-8")
-                files = [str(place / "recipe.yaml"), str(place / "out.json")]
-                _run(name, [sys.executable, "-m", "training.loops", name, *files, str(steps)])
-                runs[name].append(json.loads((place / "out.json").read_text(encoding="utf-8")))
+            for names in groups:
+                places = [Path(folder) / f"{name}-{turn}" for name in names]
+                _run([_Loop(recipe, name, place, steps) for name, place in zip(names, places, strict=True)])
+                for name, place in zip(names, places, strict=True):
+                    runs[name].append(json.loads((place / "out.json").read_text(encoding="utf-8")))
     return runs
 
 
-def _run(name: str, command: Sequence[str]) -> None:
-    sys.stderr.write(f"{name} ...\n")
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        raise StageError(f"the loop `{name}` ended with {done.returncode}: {last}")
+class _Loop:
+    """One loop of `training.loops` in a process of its own, which steps when it is told to."""
+
+    def __init__(self, recipe: TrainRecipe, name: str, place: Path, steps: int) -> None:
+        sys.stderr.write(f"{name} ...\n")
+        place.mkdir()
+        small = recipe.model_copy(update={"output": place / "run", "compiled": name == "compiled"})
+        (place / "recipe.yaml").write_text(dump(small), encoding="utf-8")
+        files = [str(place / "recipe.yaml"), str(place / "out.json")]
+        self._name, self._said = name, place / "said.txt"
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "training.loops", name, *files, str(steps)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
+        self.is_ready = self._is_at_turn()
+
+    def step(self) -> None:
+        """Let it take a step, or end after the last one. Raises StageError: it ended with an error."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        self.is_ready = self._is_at_turn()
+
+    def _is_at_turn(self) -> bool:
+        assert self._process.stdout is not None
+        if TURN in iter(self._process.stdout.readline, ""):
+            return True
+        code = self._process.wait()
+        if code:
+            last = (self._said.read_text(encoding="utf-8").strip().splitlines() or ["no word"])[-1]
+            raise StageError(f"the loop `{self._name}` ended with {code}: {last}")
+        return False
+
+    def end(self) -> None:
+        """Stop it, if it is still there."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def _run(loops: Sequence[_Loop]) -> None:
+    try:
+        while any(loop.is_ready for loop in loops):
+            for loop in loops:
+                if loop.is_ready:
+                    loop.step()
+    finally:
+        for loop in loops:
+            loop.end()
 
 
 def check_trained(name: str, runs: Sequence[Mapping[str, Any]]) -> None:
@@ -117,13 +177,14 @@ def check_trained(name: str, runs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def check_same_steps(runs: Runs) -> None:
-    """Raises StageError where our loop and the bare one did not do the same."""
-    for ours, bare in zip(runs["ours"], runs["bare"], strict=True):
-        if ours["tokens"] != bare["tokens"]:
-            raise StageError("the two loops took different batches: nothing was compared")
-        early = list(zip(ours["losses"], bare["losses"], strict=True))[: WARM_UP + 2]
-        if any(abs(one - other) > 0.02 * other for one, other in early):
-            raise StageError("the two loops had different losses: nothing was compared")
+    """Raises StageError where our loop, compiled or not, and the bare one did not do the same."""
+    for name in {"ours", "compiled"} & runs.keys():
+        for ours, bare in zip(runs[name], runs["bare"], strict=True):
+            if ours["tokens"] != bare["tokens"]:
+                raise StageError("the loops took different batches: nothing was compared")
+            early = list(zip(ours["losses"], bare["losses"], strict=True))[: WARM_UP + 2]
+            if any(abs(one - other) > 0.02 * other for one, other in early):
+                raise StageError("the loops had different losses: nothing was compared")
 
 
 def figures(recipe: TrainRecipe, runs: Runs) -> dict[str, Any]:
@@ -134,21 +195,28 @@ def figures(recipe: TrainRecipe, runs: Runs) -> dict[str, Any]:
     """
     rate = device.matrix_rate(device.choose(recipe.precision))
     loops = {name: _of_loop(of_loop, rate) for name, of_loop in runs.items()}
-    pairs = [
-        there / here
-        for ours, bare in zip(runs["ours"], runs["bare"], strict=True)
-        for here, there in list(zip(ours["work_s"], bare["work_s"], strict=True))[WARM_UP:]
-    ]
     peaks = {name: loops[name]["peak_gb"] for name in loops}
     found: dict[str, Any] = {
         "device": runs["ours"][0]["device"],
         "loops": loops,
-        "throughput_beside_bare": median(pairs),
+        "throughput_beside_bare": _beside_bare(runs, "ours"),
         "memory_beside_bare": peaks["ours"] / peaks["bare"],
     }
+    if "compiled" in loops:
+        found["compiled_beside_bare"] = _beside_bare(runs, "compiled")
+        found["compiled_memory_beside_bare"] = peaks["compiled"] / peaks["bare"]
     if "trl" in loops:
         found["throughput_beside_trl"] = _speed(runs["ours"], "work_s") / _speed(runs["trl"], "work_s")
     return found
+
+
+def _beside_bare(runs: Runs, name: str) -> float:
+    pairs = [
+        there / here
+        for ours, bare in zip(runs[name], runs["bare"], strict=True)
+        for here, there in list(zip(ours["work_s"], bare["work_s"], strict=True))[WARM_UP:]
+    ]
+    return float(median(pairs))
 
 
 def _speed(runs: Sequence[Mapping[str, Any]], seconds: str) -> float:
@@ -205,6 +273,9 @@ def table(found: Mapping[str, Any]) -> str:
         f"throughput beside the bare loop  {found['throughput_beside_bare']:.3f} (at least {LEAST_RATIO})",
         f"peak memory beside the bare loop {found['memory_beside_bare']:.3f} (at most {MOST_MEMORY})",
     ]
+    if "compiled_beside_bare" in found:
+        lines.append(f"compiled, beside the bare loop   {found['compiled_beside_bare']:.3f}")
+        lines.append(f"its peak memory beside that      {found['compiled_memory_beside_bare']:.3f}")
     if "throughput_beside_trl" in found:
         ratio = found["throughput_beside_trl"]
         lines.append(f"throughput beside TRL's defaults {ratio:.2f} (at least {LEAST_OVER_TRL})")

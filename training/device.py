@@ -81,7 +81,7 @@ def packs(recipe: TrainRecipe) -> bool:
     """Whether the examples of a batch stand in one row (`BatchRecipe.layout`)."""
     if recipe.batch.layout != "auto":
         return recipe.batch.layout == "packed"
-    fits = not recipe.batch.short_first and recipe.method not in VIRTUAL_TOKENS
+    fits = not recipe.batch.short_first and recipe.method not in VIRTUAL_TOKENS and not recipe.compiled
     fits &= recipe.objective.kind in ("answers", "distill")
     return fits and varlen_attention() is not None
 

@@ -76,7 +76,12 @@ class Guardian:
         said = (
             f"step {step}: {problem} in {len(examples)} examples of {_sources(examples)}; see {self._record}"
         )
-        case = {"step": step, "problem": problem, "loss": _number(loss), "gradient": _number(norm)}
+        case: dict[str, Any] = {
+            "step": step,
+            "problem": problem,
+            "loss": _number(loss),
+            "gradient": _number(norm),
+        }
         case |= {"policy": self._recipe.policy, "examples": [{"id": n, "source": s} for n, s in examples]}
         try:
             return self._act(problem, step, said, case)

@@ -1,6 +1,9 @@
 """The loops that `pii bench train` compares, each in a process of its own: ours, a bare one, TRL's defaults.
 
 python -m training.loops bare recipe.yaml measured.json 20
+
+Before every step, and when it has ended the last, it says `TURN` on standard output and waits for a line on
+standard input: whoever starts several of them lets them step one after the other.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 
 from configs.atomic import writing
 from configs.command import run
+from configs.errors import StageError
 from configs.reader import load
 from training import device
 from training.base import resolve
@@ -25,13 +29,15 @@ from training.preparation import Job, prepare
 from training.recipe import BareBase, TrainRecipe
 from training.silence import keep_quiet
 
+TURN = "turn\n"
+
 
 @dataclass(slots=True)
 class Measured:
     """What one loop did.
 
     Attributes:
-        step_s: seconds of each optimizer step, from the end of the one before.
+        step_s: seconds of each optimizer step, from the end of the one before or the begin of its turn.
         work_s: the same on a GPU; on a CPU the seconds of processor time, which neighbours do not lengthen.
         tokens: tokens of each step, without padding.
         losses: mean answer loss of each step; empty for TRL's.
@@ -54,21 +60,29 @@ class Measured:
     mean_tokens: float = 0.0
     parameters: int = 0
     trainable: int = 0
-    _ended: tuple[float, float] = (0.0, 0.0)
+    _began: tuple[float, float] = (0.0, 0.0)
 
     def begin(self) -> None:
         """The first step begins now."""
         self.loaded_gb = device.peak_memory_gb()
-        self._ended = _now()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Until this loop may take its next step."""
+        sys.stdout.write(TURN)
+        sys.stdout.flush()
+        if not sys.stdin.readline():
+            raise StageError("nobody is left who tells this loop to step")
+        self._began = _now()
 
     def step(self, tokens: int) -> None:
         """A step has just ended."""
         now = _now()
-        self.step_s.append(now[0] - self._ended[0])
-        self.work_s.append(now[1] - self._ended[1])
+        self.step_s.append(now[0] - self._began[0])
+        self.work_s.append(now[1] - self._began[1])
         self.tokens.append(tokens)
         self.peak_gb = device.peak_memory_gb()
-        self._ended = now
+        self._wait()
 
 
 def _now() -> tuple[float, float]:
@@ -234,7 +248,7 @@ def plain_trl(job: Job, steps: int, measured: Measured) -> None:
     measured.norms = [entry["grad_norm"] for entry in trainer.state.log_history if "grad_norm" in entry]
 
 
-LOOPS = {"ours": ours, "bare": bare, "trl": plain_trl}
+LOOPS = {"ours": ours, "compiled": ours, "bare": bare, "trl": plain_trl}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from trl import SFTConfig, SFTTrainer
 
-from training import device
+from training import compilation, device
 from training.batches import EpochLoader, cut, num_steps
 from training.examples import num_tokens
 from training.loss import answer_losses
@@ -42,6 +42,8 @@ class AnswerTrainer(WatchedTrainer, SFTTrainer):
             per_device_train_batch_size=1,
         )
         super().__init__(job, clock, args=arguments, train=job.train)
+        if recipe.compiled:
+            compilation.compile_layers(self.model)
         # Our loss divides by the answer tokens of the whole step, over all its batches.
         self.model_accepts_loss_kwargs = True
 

@@ -198,9 +198,20 @@ class WatchedTrainer(Trainer):
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Answer loss on the validation sample and entity F1 on a part of it, for all and by source."""
-        tally, started = Tally(self._sources, self.args.device), self.clock.seconds
-        was_training = self.model.training
+        started, was_training = self.clock.seconds, self.model.training
         self.model.eval()
+        # Answers grow token by token, and a measurement is short: not worth compiled code of its own.
+        with torch.compiler.set_stance("force_eager"):
+            metrics = self._measured(metric_key_prefix)
+        # TRL's trainers tell their own numbers by the mode, those of training not here.
+        self.log(metrics)
+        self.model.train(was_training)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._tally.leave_out(self.clock.seconds - started)
+        return metrics
+
+    def _measured(self, prefix: str) -> dict[str, float]:
+        tally = Tally(self._sources, self.args.device)
         with torch.no_grad(), self.compute_loss_context_manager():
             for batch in self._loader(self.eval_dataset, training=False):
                 # Past TRL's trainers too: one of them would have the model answer here.
@@ -209,17 +220,12 @@ class WatchedTrainer(Trainer):
                 inputs.pop("names")
                 losses, trained = answer_losses(self.model, inputs, fused=self._fused)
                 tally.add(losses, trained, source_ids)
-        metrics = tally.losses(f"{metric_key_prefix}_loss")
+        metrics = tally.losses(f"{prefix}_loss")
         # Random weights answer nothing, and take their time over it.
         untrained = self.state.global_step == 0 and isinstance(self.recipe.base, BareBase)
         if self._rows and not untrained:
             answered = entity_f1.measure(self.model, self.processing_class, self._rows)
-            metrics |= {f"{metric_key_prefix}_{name}": value for name, value in answered.items()}
-        # TRL's trainers tell their own numbers by the mode, those of training not here.
-        self.log(metrics)
-        self.model.train(was_training)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        self._tally.leave_out(self.clock.seconds - started)
+            metrics |= {f"{prefix}_{name}": value for name, value in answered.items()}
         return metrics
 
     # --- record ---
@@ -259,10 +265,10 @@ class WatchedTrainer(Trainer):
 
     def go_on_from(self, checkpoint: Path | None) -> None:
         """Train from a checkpoint, or from the beginning; the clock runs meanwhile."""
-        facts = checkpoints.facts(checkpoint) if checkpoint else {"seconds": 0.0}
-        if checkpoint:
+        facts = checkpoints.facts(checkpoint) if checkpoint else {}
+        if facts:
             self.guardian.restore(facts["guardian"])
-        self.clock.start(facts["seconds"])
+        self.clock.start(facts.get("seconds", 0.0))
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 

@@ -17,7 +17,7 @@ from pii.identifiers import check
 from pii.patterns import Match
 from pii.spans import Span
 from serving.evidence import TokenEvidence
-from serving.wording import is_nobodys, within_tags, wording
+from serving.wording import is_nobodys, trimmed, wording
 
 _Item = TypeVar("_Item")
 
@@ -73,7 +73,7 @@ def candidates(
         matches: what the patterns marked; sorted, without overlap.
     """
     marks = [
-        (within_tags(text, span), known)
+        (trimmed(text, span), known)
         for span, known in zip(model_spans, evidence, strict=True)
         if not is_nobodys(text, span)
     ]

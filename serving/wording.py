@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from pii.identifiers.contact import is_hotline
-from pii.patterns.names import is_family_and_given
+from pii.patterns.names import is_family_and_given, not_names
 from pii.spans import Span
 
 _MARKS = re.compile(r"[<>{}\"|\t\n，。；：！？]")
@@ -57,15 +57,25 @@ _TAG = re.compile(r"/?[A-Za-z_][\w.:-]*(?:\s+[\w.:-]+=|\s*/?>)")
 """A tag behind its ``<``, up to the value of its first attribute."""
 
 
-def within_tags(text: str, span: Span) -> Span:
-    """The span without the tag of markup that it runs into."""
-    at = span.value(text).find("</")
+def trimmed(text: str, span: Span) -> Span:
+    """The span without what its type cannot hold: a tag of markup, or Chinese behind a code or number."""
+    value = span.value(text)
+    at = value.find("</")
+    if at < 1 and span.type in _PLAIN_TYPES and (run := _BEFORE_CHINESE.match(value)):
+        at = run.end()
     return replace(span, end=span.start + at) if at > 0 else span
 
 
+_PLAIN_TYPES = frozenset(
+    {"CREDENTIAL", "BANK_CARD_NUMBER", "BANK_ACCOUNT_NUMBER", "PHONE_NUMBER", "NATIONAL_ID_NUMBER"}
+)
+_BEFORE_CHINESE = re.compile(rf"[!-~]{{3,}}(?={_HAN}+$)")
+
+
 def _cuts_word(text: str, at: int) -> bool:
-    """Whether a cut here divides a word or number of ASCII; Chinese is written without spaces."""
-    return 0 < at < len(text) and all(c.isascii() and c.isalnum() for c in text[at - 1 : at + 1])
+    """Whether a cut here divides a word or number of ASCII, or a Chinese word that looks like a name."""
+    around = text[at - 1 : at + 1] if 0 < at < len(text) else ""
+    return around in not_names() or (bool(around) and all(c.isascii() and c.isalnum() for c in around))
 
 
 def _name_form(value: str) -> str:

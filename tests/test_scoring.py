@@ -195,6 +195,7 @@ def test_a_check_speaks_for_the_model_too() -> None:
     ("text", "start", "end", "facts"),
     [
         ("家漏水了", 0, 3, {"name_form_han_other"}),
+        ("以任何理由", 2, 4, {"name_form_han_family", "cuts_word"}),
         ("张漏水了", 0, 3, {"name_form_han_family"}),
         ("欧阳小明", 0, 4, {"name_form_han_family"}),
         ("古丽·木拉提", 0, 6, {"name_form_han_joined"}),
@@ -228,6 +229,13 @@ def test_a_span_ends_where_a_tag_begins() -> None:
     ]
     (kept,) = candidates(text, model, [SURE] * 3, [])
     assert kept.span.value(text) == "金桥路1号"
+
+
+def test_chinese_behind_a_code_is_not_part_of_it() -> None:
+    text = "和CVV 847都告诉他了，京A12345警"
+    model = [Span(5, 9, "CREDENTIAL"), Span(14, 22, "VEHICLE_PLATE_NUMBER")]
+    code, plate = candidates(text, model, [SURE] * 2, [])
+    assert (code.span.value(text), plate.span.value(text)) == ("847", "京A12345警")
 
 
 def test_a_value_that_stands_twice_says_so() -> None:

@@ -81,6 +81,24 @@ def find_labelled(scanned: Scanned) -> Iterator[Candidate]:
     for label in scanned.labels.all:
         if any(type in _BY_TYPE for type in label.types):
             yield from _behind(scanned, label)
+            yield from _before_bracket(scanned, label)
+
+
+# 384756(登录验证码): the label stands behind the value, in brackets.
+_BRACKET = re.compile(
+    r"(?<![0-9A-Za-z])(?P<value>[0-9A-Za-z][0-9A-Za-z -]{2,22}[0-9A-Za-z]) ?\([\u4e00-\u9fff]{0,4}$"
+)
+
+
+def _before_bracket(scanned: Scanned, label: Label) -> Iterator[Candidate]:
+    if scanned.text[label.end : label.end + 1] != ")":
+        return
+    if found := _BRACKET.search(scanned.text, max(0, label.start - 30), label.start):
+        begin, end = found.span("value")
+        chinese = not scanned.text[label.start].isascii()
+        for type in label.types:
+            if (value := read_value(scanned, type, begin, "assigns", chinese)) and value.end == end:
+                yield value
 
 
 def _connector(lower: str, start: int, end: int) -> Connector:

@@ -114,6 +114,12 @@ def _name(start: int, end: int, rule: str) -> Candidate:
     return Candidate(start, end, "PERSON_NAME", rule, "context", None, True)
 
 
+@functools.cache
+def not_names() -> frozenset[str]:
+    """Words that begin with a family name and are none: 任何, 高兴."""
+    return frozenset(_words().not_names)
+
+
 def surname_length(run: str) -> int:
     """2 for a compound family name at the start of the run, 1 for a single one, 0 for none."""
     words = _words()

@@ -31,6 +31,7 @@ COMMANDS = {
     "eval": ("evaluation.run", "measure what serving does, and write the report"),
     "study": ("evaluation.study", "answer one question by running the stages once for each variant"),
     "calibrate": ("evaluation.calibrate", "learn scores and operating points from validation documents"),
+    "calibrate end-bias": ("evaluation.end_bias", "measure what looking further than the model does finds"),
     "serve": ("serving.server", "answer POST /extract and /redact over HTTP"),
     "keys": ("serving.key_command", "make, list and withdraw the API keys of a service"),
     "audit": ("serving.audit", "check the audit log of a service"),

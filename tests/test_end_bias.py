@@ -1,0 +1,33 @@
+"""What looking further finds: counted by hand here, and the bias does reach the model."""
+
+from pathlib import Path
+
+import pytest
+
+from evaluation.end_bias import measure
+from pii.spans import Document, Span
+from serving.extractor import Extractor, ExtractorConfig
+
+DOCUMENTS = [
+    Document("电话13800138000", (Span(2, 13, "PHONE_NUMBER"),)),
+    Document("邮箱 a.person@example.com", (Span(3, 23, "EMAIL_ADDRESS"), Span(0, 2, "PERSON_NAME"))),
+]
+
+
+def test_rates_are_those_of_the_answers() -> None:
+    with Extractor.open(ExtractorConfig(detectors="patterns")) as extractor:
+        (row,) = measure(extractor, DOCUMENTS, [0.0])
+    assert (row["point"], row["precision"], row["recall"]) == ("unscored", 1.0, 0.6667)
+    assert (row["f1"], row["answer_tokens"], row["truncated_documents"]) == (0.8, 0.0, 0)
+
+
+def test_the_bias_reaches_the_model_and_the_recipe_stays(untrained_model: Path) -> None:
+    config = ExtractorConfig(
+        model=untrained_model, engine="transformers", detectors="model", max_new_tokens=48
+    )
+    with Extractor.open(config) as extractor:
+        free, forced = measure(extractor, DOCUMENTS, [0.0, 20.0])
+        assert extractor.config == config
+    assert forced["answer_tokens"] > free["answer_tokens"]
+    with pytest.raises(ValueError, match="less than or equal to 20"):
+        measure(extractor, DOCUMENTS, [21.0])

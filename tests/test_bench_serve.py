@@ -19,8 +19,9 @@ def test_a_claim_holds_on_its_side_of_the_bound() -> None:
 
 
 @pytest.mark.slow
-def test_every_ratio_is_measured(untrained_model: Path) -> None:
-    extractor = ExtractorConfig(model=untrained_model, engine="transformers", max_new_tokens=16)
+def test_every_ratio_is_measured() -> None:
+    # The shipped model: an untrained one writes nothing alike with its grammar and without.
+    extractor = ExtractorConfig(model=Path("models/mini"), engine="transformers", max_new_tokens=16)
     documents = [
         Document(f"我叫张三，电话1380013800{n}", (Span(2, 4, "PERSON_NAME"), Span(7, 18, "PHONE_NUMBER")))
         for n in range(3)

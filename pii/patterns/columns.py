@@ -31,14 +31,18 @@ _Cell = tuple[int, int]
 def find_in_columns(scanned: Scanned) -> Iterator[Candidate]:
     """What stands in the cells below headings that announce it."""
     done = 0
+    by_place: dict[_Cell, Label] = {}
     for label in scanned.labels.all:
         if label.start < done or not (separator := _fills_a_cell(scanned.text, label)):
             continue
-        begin, end = _line_around(scanned.text, label.start)
-        headings = _cells(scanned.text, begin, end, separator)
-        if _are_headings(scanned, headings, end):
-            done = end
-            yield from _below(scanned, headings, end, separator)
+        # Every line is judged once, and a row is no heading: the time is in proportion to the text.
+        begin, done = _line_around(scanned.text, label.start)
+        headings = _cells(scanned.text, begin, done, separator)
+        if not _are_headings(scanned, headings, done):
+            continue
+        by_place = by_place or {(label.start, label.end): label for label in scanned.labels.all}
+        rows, done = _rows(scanned.text, len(headings), done, separator)
+        yield from _below(scanned, [by_place.get(cell) for cell in headings], rows)
 
 
 def _fills_a_cell(text: str, label: Label) -> str | None:
@@ -96,18 +100,23 @@ def _are_headings(scanned: Scanned, cells: list[_Cell], end: int) -> bool:
     return ruled is not None or all(is_label(text[s:e]) for s, e in written)
 
 
-def _below(scanned: Scanned, headings: list[_Cell], end: int, separator: str) -> Iterator[Candidate]:
-    text = scanned.text
-    by_place = {(label.start, label.end): label for label in scanned.labels.all}
-    labels = [by_place.get(cell) for cell in headings]
-    others = {type for label in labels if label for type in label.types} - {"PERSON_NAME", NOT_PERSONAL}
+def _rows(text: str, width: int, end: int, separator: str) -> tuple[list[list[_Cell]], int]:
+    """The lines of so many cells behind a line that ends at `end`, and where the last of them ends."""
+    rows: list[list[_Cell]] = []
     while end < len(text):
-        begin, end = _line_around(text, end + 1)
-        if _RULE.fullmatch(text, begin, end):
-            continue
-        cells = _cells(text, begin, end, separator)
-        if len(cells) != len(headings):
-            return
+        begin, line_end = _line_around(text, end + 1)
+        if not _RULE.fullmatch(text, begin, line_end):
+            cells = _cells(text, begin, line_end, separator)
+            if len(cells) != width:
+                break
+            rows.append(cells)
+        end = line_end
+    return rows, end
+
+
+def _below(scanned: Scanned, labels: list[Label | None], rows: list[list[_Cell]]) -> Iterator[Candidate]:
+    others = {type for label in labels if label for type in label.types} - {"PERSON_NAME", NOT_PERSONAL}
+    for cells in rows:
         for label, cell in zip(labels, cells, strict=True):
             if label is not None and cell[0] < cell[1]:
                 yield from _read_cell(scanned, label, *cell, personal=bool(others))

@@ -269,7 +269,7 @@ def _english_after(scanned: Scanned, label: Label) -> Iterator[Candidate]:
     text = scanned.text
     join = _JOIN_EN.match(text, label.end)
     begin = join.end() if join else label.end
-    if not join and scanned.lower[: label.end].endswith(" is"):
+    if not join and scanned.lower.endswith(" is", 0, label.end):
         begin += text[begin : begin + 1] == " "
     elif not join:
         return

@@ -429,7 +429,8 @@ def test_a_compiled_run_learns_the_same_up_to_rounding(
     assert pretrain.pretrain(recipe_of(compiled=True, **paths))
     mine, plain = history(tmp_path / "run")[-1], history(whole_run)[-1]
     assert mine.pop("phase") == plain.pop("phase")
-    assert mine == pytest.approx(plain, rel=0.01, abs=0.01)
+    # Shares are of some dozen tokens: one or two of them may fall to the other side.
+    assert mine == pytest.approx(plain, rel=0.01, abs=0.03)
 
 
 def test_it_learns_and_says_how_far_it_is(whole_run: Path):

@@ -162,7 +162,7 @@ def prepare_inserted(sentences: Sequence[tuple[int, bytes]]) -> list[Prepared]:
     """
     prepared = []
     for number, line in sentences:
-        sentence = _sentence(json.loads(line))
+        sentence = _sentence(json.loads(line), number)
         made = _preparer.synthesiser.insert_into(sentence, number)
         if made.text == sentence.text:
             continue
@@ -177,12 +177,14 @@ def _checked(document: Document) -> Prepared:
     return _preparer.prepared(document)
 
 
-def _sentence(row: dict[str, Any]) -> Document:
-    """A labelled document as it is; of a conversation what the user asks, in which nothing is labelled."""
+def _sentence(row: dict[str, Any], number: int) -> Document:
+    """A labelled document as it is; of a conversation one of its turns, in which nothing is labelled."""
     if "messages" not in row:
         return Document.from_row(row)
-    asked = next(message["content"] for message in row["messages"] if message["role"] == "user")
-    return Document(asked, (), row["id"], row["source"], row["language"], types=())
+    turns = row["messages"]
+    return Document(
+        turns[number % len(turns)]["content"], (), row["id"], row["source"], row["language"], types=()
+    )
 
 
 def prepare_synthetic(indices: range) -> list[Prepared]:

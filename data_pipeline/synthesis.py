@@ -18,6 +18,7 @@ from random import Random
 
 from configs.errors import ConfigError
 from data_pipeline.ambiguity import is_ambiguous
+from data_pipeline.casting import cast_people, clear_run
 from data_pipeline.cells import FormChoice, cell_weights, suits
 from data_pipeline.grammar import Template, expand
 from data_pipeline.insertion import insert_clause
@@ -33,6 +34,8 @@ from pii.spans import Document
 from pii.taxonomy import shipped
 
 _ATTEMPTS = 12
+_CAST, _CLAUSE = 0.7, 0.3
+"""Parts of the unlabelled real texts whose pronouns become people, and into which a clause is put."""
 _DRAFTS_FOR_FORM = 6
 """Texts that are drawn for a form before one that suits the last of them is taken instead."""
 
@@ -79,12 +82,18 @@ class Synthesiser:
         return (self.document(index) for index in range(start, start + count))
 
     def insert_into(self, sentence: Document, index: int) -> Document:
-        """A real sentence with a clause that holds values; its own labels stay (`data_pipeline.insertion`).
+        """A real text with values in it; its own labels stay, and it comes back as it is where nothing fits.
 
-        The sentence itself comes back where no clause fits.
+        A clause that holds values (`data_pipeline.insertion`); in a text without any label people, too, who
+        take the parts of its pronouns (`data_pipeline.casting`).
         """
         rng = Random(f"{self.seed}:insertion:{index}")
-        return insert_clause(sentence, rng, self._book, self.config.forms, reserved=self.config.reserved)
+        book, forms, reserved = self._book, self.config.forms, self.config.reserved
+        run = clear_run(sentence, rng) if sentence.types == () else None
+        if run is None:
+            return insert_clause(sentence, rng, book, forms, reserved=reserved)
+        made = cast_people(run, rng, book, forms, reserved=reserved) if rng.random() < _CAST else run
+        return insert_clause(made, rng, book, forms, reserved=reserved) if rng.random() < _CLAUSE else made
 
     def _draft(self, rng: Random, name: str, *, empty: bool = False) -> Document:
         config = self.config

@@ -114,7 +114,7 @@ def test_values_in_real_sentences_keep_the_labels_and_types_of_their_source(buil
     from_news = [row for row in inserted if "/msra/" in row["id"]]
     assert from_news
     assert all({"PERSON_NAME", "LOCATION"} & {e["type"] for e in row["entities"]} for row in from_news)
-    assert all("types" in row for row in inserted)
+    assert all("types" in row for row in from_news)
 
 
 def test_held_out_documents_are_whole_and_nothing_of_them_is_in_training(built):

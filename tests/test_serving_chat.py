@@ -457,7 +457,9 @@ def test_a_client_who_leaves_ends_the_upstreams_stream_and_frees_its_place(fake:
         with Server(app) as own:
             body = {"stream": True, "messages": [{"role": "user", "content": "hi"}]}
             with httpx.stream("POST", f"{own}/v1/chat/completions", json=body) as answer:
-                lines = answer.iter_lines()  # held: where the iterator is dropped, httpx closes the connection
+                lines = (
+                    answer.iter_lines()
+                )  # held: where the iterator is dropped, httpx closes the connection
                 next(lines)
                 assert app.state.service.admission.num_requests == 1
             assert fake.closed.wait(5)

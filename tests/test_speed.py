@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -77,7 +76,9 @@ def test_memory_is_watched_while_it_is_held():
         "print(memory.peak - before)"
     )
     # A process of its own: in this one, what earlier tests left may be given back meanwhile.
-    grown = subprocess.run([sys.executable, "-c", held], capture_output=True, text=True, check=True, timeout=120)
+    grown = subprocess.run(
+        [sys.executable, "-c", held], capture_output=True, text=True, check=True, timeout=120
+    )
     assert int(grown.stdout) > 40_000_000
 
 

@@ -1,5 +1,6 @@
 """What the synthesiser promises: the same bytes, right spans, variety, hard negatives, nothing unlabelled."""
 
+import re
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from random import Random
@@ -344,10 +345,66 @@ def test_insertion_adds_no_type_that_the_sentence_may_hold_unlabelled(synthesise
     for index in range(50):
         made = synthesiser.insert_into(dated, index)
         assert set(made.types or ()) == set(NEWS.types or ())
-    unlabelled_chat = Document("我想去旅行，给个建议。", (), language="zh", types=())
+    unlabelled_chat = Document("约翰想去《故事》里旅行，给个建议。", (), language="zh", types=())
     for index in range(50):
         made = synthesiser.insert_into(unlabelled_chat, index)
         assert {s.type for s in made.spans} <= CLOSED_TYPES
+
+
+CHAT = Document(
+    "我想去旅行，你给个建议。她昨天到了1998年的旅馆。Ann说不好。", (), language="zh", types=(), source="chat"
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_pronouns_become_people_in_sentences_that_hold_nothing_else(
+    synthesiser: Synthesiser, index: int
+) -> None:
+    made = synthesiser.insert_into(CHAT, index)
+    assert made.types is None
+    assert "1998" not in made.text
+    assert "Ann说" not in made.text
+    for span in made.spans:
+        assert span.type in shipped().default_types
+    assert not is_ambiguous(made.text, made.spans)
+
+
+def test_people_stand_where_the_pronouns_stood(synthesiser: Synthesiser) -> None:
+    rewritten = set()
+    for index in range(200):
+        made = synthesiser.insert_into(CHAT, index)
+        if made.meta.get("carrier") == "casting":
+            text = made.text
+            for span in reversed(made.spans):
+                text = text[: span.start] + "_" + text[span.end :]
+            rewritten.add(text)
+    assert "_想去旅行，你给个建议。" in rewritten
+    assert "_想去旅行，_给个建议。" in rewritten
+
+
+@pytest.mark.parametrize(
+    ("said", "cast"),
+    [
+        ("he lost his key and i found him.", "_ lost _'s key and i found _."),
+        ("She gave her a book.", "_ gave _ a book."),
+        ("the manager said so.", "_ said so."),
+        ("I will call back.", "_ will call back."),
+        ("I am glad.", None),
+        ("we saw Ann and he left.", None),
+    ],
+)
+def test_an_english_part_keeps_its_grammar(synthesiser: Synthesiser, said: str, cast: str | None) -> None:
+    document = Document(said, (), language="en", types=())
+    shapes = set()
+    for index in range(300):
+        made = synthesiser.insert_into(document, index)
+        if made.meta.get("carrier") == "casting":
+            text = made.text
+            for span in reversed(made.spans):
+                text = text[: span.start] + "_" + text[span.end :]
+            shapes.add(re.sub(r"\b(?:Mr|Ms|Mrs|Miss|Dr|Prof|Sir|Madam)[.]? _", "_", text))
+    assert (cast in shapes) if cast else not {s for s in shapes if "_" in s}
 
 
 def test_insertion_leaves_other_languages_alone(synthesiser: Synthesiser) -> None:

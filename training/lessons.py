@@ -87,10 +87,10 @@ class Lessons:
         return None
 
     def _sentence(self, rng: Random) -> Document:
-        """What a person asks in a chat, as a document in which nothing is labelled."""
+        """What somebody says in a chat, as a document in which nothing is labelled."""
         row = rng.choice(self._chat)
-        asked = next(m["content"] for m in row.messages if m["role"] == "user")
-        return Document(asked, (), source="inserted", language=row.language, types=())
+        said = rng.choice(row.messages)["content"]
+        return Document(said, (), source="inserted", language=row.language, types=())
 
     def _request(self, document: Document, phase: Phase, rng: Random) -> Sequence[codec.Message] | str:
         """One window of a document, with what is asked of it and the answer."""

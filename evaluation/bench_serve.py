@@ -29,7 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -196,7 +196,7 @@ def grammar_share(engine: WatchedEngine, calls: Sequence[list[Call]], rounds: in
     Raises StageError: free answers are never those under the grammar.
     """
     bound = [call for group in calls for call in group]
-    free = [Call(call.prompt_ids, None, call.max_new_tokens) for call in bound]
+    free = [replace(call, grammar=None) for call in bound]
     alike = [
         (one, other)
         for one, other in zip(bound, free, strict=True)

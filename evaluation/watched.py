@@ -27,6 +27,7 @@ class Call:
     prompt_ids: tuple[int, ...]
     grammar: str | None
     max_new_tokens: int
+    draft_ids: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"Call(num_prompt_tokens={len(self.prompt_ids)})"
@@ -87,14 +88,19 @@ class WatchedEngine:
         return self._engine.is_alive
 
     async def generate(
-        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+        self,
+        prompt_ids: list[int],
+        grammar: str | None,
+        max_new_tokens: int,
+        end_bias: float = 0.0,
+        draft_ids: Sequence[int] = (),
     ) -> Generation:
         """See `protocol.Engine.generate`."""
         self._loop = asyncio.get_running_loop()
         if self._remembers:
-            self._remembered.append(Call(tuple(prompt_ids), grammar, max_new_tokens))
+            self._remembered.append(Call(tuple(prompt_ids), grammar, max_new_tokens, tuple(draft_ids)))
         began = time.perf_counter()
-        made = await self._engine.generate(prompt_ids, grammar, max_new_tokens, end_bias)
+        made = await self._engine.generate(prompt_ids, grammar, max_new_tokens, end_bias, draft_ids)
         self.traffic.busy += time.perf_counter() - began
         self.traffic.num_calls += 1
         self.traffic.num_prompt_tokens += len(prompt_ids)
@@ -121,19 +127,18 @@ class WatchedEngine:
     def answer(self, call: Call) -> Generation:
         """Make one request again, from a thread beside the engine's loop."""
         assert self._loop is not None
-        asked = self.generate(list(call.prompt_ids), call.grammar, call.max_new_tokens)
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._again(call), self._loop).result()
 
     async def replay(self, calls: Sequence[Call]) -> None:
         """Make the requests of one text again, all at once, on the loop that the engine lives on."""
         assert self._loop is not None
-        futures = [
-            asyncio.run_coroutine_threadsafe(
-                self.generate(list(call.prompt_ids), call.grammar, call.max_new_tokens), self._loop
-            )
-            for call in calls
-        ]
+        futures = [asyncio.run_coroutine_threadsafe(self._again(call), self._loop) for call in calls]
         await asyncio.gather(*map(asyncio.wrap_future, futures))
+
+    async def _again(self, call: Call) -> Generation:
+        return await self.generate(
+            list(call.prompt_ids), call.grammar, call.max_new_tokens, draft_ids=call.draft_ids
+        )
 
 
 @contextmanager

@@ -136,6 +136,12 @@ def encode(
     return ids, is_answer
 
 
+def answer_ids(tokenizer: Tokenizer, answer: str) -> list[int]:
+    """Token ids of an answer as `encode` gives them, without the end of the turn."""
+    ids: list[int] = tokenizer(answer, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return ids
+
+
 # --- answer -----------------------------------------------------------------------------------------
 
 

@@ -424,16 +424,16 @@ class Extractor:
         """
         plan = self.plan(types, detectors, threshold, lists, propagate)
         self.check_text(text)
-        reading = self._begin(text, plan)
+        looked = await asyncio.to_thread(_match, text, plan)
+        reading = self._begin(text, plan, looked.matches)
         try:
-            looked = await asyncio.to_thread(_match, text, plan)
             found = await asyncio.wrap_future(reading) if reading else Reading()
             if plan.lists is None and not plan.propagate:
                 return _combine(text, plan, found, looked)
             # The caller's patterns may take their time: off the loop.
             return await asyncio.to_thread(_concluded, text, plan, found, looked)
         finally:
-            # Where the patterns failed or the caller has gone, nobody waits for the model any more.
+            # Where the caller has gone, nobody waits for the model any more.
             if reading is not None:
                 reading.cancel()
 
@@ -457,27 +457,40 @@ class Extractor:
                 Extraction with a `failure`; otherwise its error is raised and ends the iteration.
         """
         plan = self.plan(types, detectors, threshold)
-        under_way: deque[tuple[str, Future[Reading] | None]] = deque()
+        under_way: deque[_UnderWay] = deque()
         try:
             for text in texts:
-                under_way.append((text, self._begin(self.check_text(text), plan)))
+                under_way.append(self._begun(self.check_text(text), plan))
                 # Without a model there is nothing to wait for, and so nothing to gain from a queue.
-                while under_way and (len(under_way) >= self.config.concurrency or under_way[0][1] is None):
-                    yield _finish(plan, *under_way.popleft(), tolerant)
+                while under_way and (
+                    len(under_way) >= self.config.concurrency or under_way[0].reading is None
+                ):
+                    yield _finish(plan, under_way.popleft(), tolerant)
             while under_way:
-                yield _finish(plan, *under_way.popleft(), tolerant)
+                yield _finish(plan, under_way.popleft(), tolerant)
         finally:
-            for _, reading in under_way:
-                if reading is not None:
-                    reading.cancel()
+            for one in under_way:
+                if one.reading is not None:
+                    one.reading.cancel()
 
-    def _begin(self, text: str, plan: Plan) -> Future[Reading] | None:
+    def _begun(self, text: str, plan: Plan) -> _UnderWay:
+        """A text that the patterns have read and the model reads."""
+        try:
+            looked = _match(text, plan)
+        except Exception as error:
+            return _UnderWay(text, error, None)
+        return _UnderWay(text, looked, self._begin(text, plan, looked.matches))
+
+    def _begin(self, text: str, plan: Plan, matches: Sequence[Match]) -> Future[Reading] | None:
         """Hand a text to the model's thread; None where there is nothing to ask."""
         if not text or not plan.model_types:
             return None
         assert self._portal is not None
         assert self._detector is not None
-        return self._portal.start_task_soon(self._detector.read, text, plan.model_types, plan.end_bias)
+        likely = [match.span for match in matches]
+        return self._portal.start_task_soon(
+            self._detector.read, text, plan.model_types, plan.end_bias, likely
+        )
 
 
 async def _start_engine(config: ExtractorConfig, manifest: ModelManifest) -> Engine:
@@ -521,10 +534,20 @@ def _match(text: str, plan: Plan) -> _Looked:
     return _Looked(matches, time.perf_counter() - began)
 
 
-def _finish(plan: Plan, text: str, reading: Future[Reading] | None, tolerant: bool) -> Extraction:
+class _UnderWay(NamedTuple):
+    """A text of `Extractor.extract_all` that has not been handed out."""
+
+    text: str
+    looked: _Looked | Exception
+    reading: Future[Reading] | None
+
+
+def _finish(plan: Plan, begun: _UnderWay, tolerant: bool) -> Extraction:
     try:
-        # While the patterns look, the engine is at the texts behind this one.
-        return _concluded(text, plan, reading.result() if reading else Reading(), _match(text, plan))
+        if isinstance(begun.looked, Exception):
+            raise begun.looked
+        reading = begun.reading.result() if begun.reading else Reading()
+        return _concluded(begun.text, plan, reading, begun.looked)
     except Exception as error:
         if not tolerant:
             raise

@@ -82,6 +82,24 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class _Question:
+    """What `ModelDetector.read` is asked."""
+
+    text: str
+    types: Sequence[str]
+    end_bias: float
+    likely: Sequence[Span]
+
+    def likely_in(self, window: Window) -> list[Span]:
+        """What is likely to be found in a window, with offsets of its own."""
+        return [
+            replace(span, start=span.start - window.start, end=span.end - window.start)
+            for span in self.likely
+            if window.start <= span.start and span.end <= window.end and span.type in self.types
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """One window's outcome; a window that was split has no spans of its own and is not `used`."""
 
@@ -126,16 +144,20 @@ class ModelDetector:
         self._places = asyncio.Semaphore(concurrency)
         self.num_waiting, self.num_running = 0, 0
 
-    async def read(self, text: str, types: Sequence[str], end_bias: float = 0.0) -> Reading:
+    async def read(
+        self, text: str, types: Sequence[str], end_bias: float = 0.0, likely: Sequence[Span] = ()
+    ) -> Reading:
         """Find entities of the types, all of which the model has been trained on.
 
         Args:
             text: the whole text.
             types: in taxonomy order.
             end_bias: how much further the model looks (see `Engine.generate`).
+            likely: what is likely to be found; the same is found without, later (see `Engine.generate`).
         """
+        question = _Question(text, types, end_bias, likely)
         cut = windows.cut(text, self.manifest.window_chars, self.manifest.window_margin)
-        outcomes = await together(self._ask(text, window, types, end_bias, MAX_SPLITS) for window in cut)
+        outcomes = await together(self._ask(question, window, MAX_SPLITS) for window in cut)
         parts = [part for outcome in outcomes for part in outcome]
         used = [part for part in parts if part.used]
         found = windows.gather([p.window for p in used], [p.spans for p in used])
@@ -151,19 +173,17 @@ class ModelDetector:
             usage=sum((part.usage for part in parts), Usage()),
         )
 
-    async def _ask(
-        self, text: str, window: Window, types: Sequence[str], end_bias: float, splits: int
-    ) -> list[_Part]:
+    async def _ask(self, question: _Question, window: Window, splits: int) -> list[_Part]:
         """Outcomes of a window or, where its answer does not fit, of its halves too."""
-        part = await self._answer(text[window.start : window.end], window, types, end_bias)
-        halves = windows.halves(text, window, self.manifest.window_margin) if splits else None
+        part = await self._answer(question, window)
+        halves = windows.halves(question.text, window, self.manifest.window_margin) if splits else None
         # An answer most of whose values have no place left in the text is a loop, and not short of room:
         # to split would cost 2 ** MAX_SPLITS answers that loop too.
         loops = part.num_ungrounded > len(part.spans)
         if not part.truncated or loops or halves is None:
             return [part]
         asked = _Part(window, replace(part.facts, asked_again=True), used=False, usage=part.usage)
-        left, right = await together(self._ask(text, half, types, end_bias, splits - 1) for half in halves)
+        left, right = await together(self._ask(question, half, splits - 1) for half in halves)
         return [asked, *left, *right]
 
     @asynccontextmanager
@@ -182,7 +202,8 @@ class ModelDetector:
             self.num_running -= 1
             self._places.release()
 
-    async def _answer(self, piece: str, window: Window, types: Sequence[str], end_bias: float) -> _Part:
+    async def _answer(self, question: _Question, window: Window) -> _Part:
+        piece, types = question.text[window.start : window.end], question.types
         async with self._place() as waiting_s:
             prompt = codec.prompt(piece, types)
             prompt_ids, _ = codec.encode(self._tokenizer, prompt, answer_next=True)
@@ -192,7 +213,11 @@ class ModelDetector:
             style = self.manifest.answer_style
             grammar = codec.grammar(piece, types, style) if self._grounded else None
             began = time.perf_counter()
-            generation = await self._engine.generate(prompt_ids, grammar, budget, end_bias)
+            draft = codec.render(piece, question.likely_in(window), style)
+            draft_ids = codec.answer_ids(self._tokenizer, draft)
+            generation = await self._engine.generate(
+                prompt_ids, grammar, budget, question.end_bias, draft_ids
+            )
             engine_s = time.perf_counter() - began
         answer = codec.parse(generation.text, style)
         known = evidence.read(generation, self._lengths(generation.token_ids), len(answer.mentions))

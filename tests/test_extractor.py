@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,7 +51,12 @@ class ScriptedEngine:
         self.answer, self.prompts, self.running, self.most = answer, list[str](), 0, 0
 
     async def generate(
-        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+        self,
+        prompt_ids: list[int],
+        grammar: str | None,
+        max_new_tokens: int,
+        end_bias: float = 0.0,
+        draft_ids: Sequence[int] = (),
     ) -> Generation:
         prompt = "".join(map(chr, prompt_ids))
         text = re.findall(

@@ -123,7 +123,7 @@ class Engine:
     def __init__(self):
         self.asked = []
 
-    async def generate(self, prompt_ids, grammar, max_new_tokens, end_bias=0.0):
+    async def generate(self, prompt_ids, grammar, max_new_tokens, end_bias=0.0, draft_ids=()):
         self.asked.append((tuple(prompt_ids), grammar, max_new_tokens))
         await asyncio.sleep(0.01)
         return Generation("x", (7,) * max_new_tokens, (0.0,) * max_new_tokens, "length")

@@ -1,5 +1,8 @@
 """Guesses of a row's next tokens, which one forward pass then checks all together.
 
+What the patterns have found makes a first draft of the answer: where the model agrees, it comes in a pass or
+two, and where it sees more or otherwise, the draft is taken up again behind that.
+
 An answer copies its values from the prompt and repeats its own structure, so what followed the latest tokens
 the last time they stood somewhere mostly follows again: prompt lookup decoding (Saxena 2023,
 https://github.com/apoorvumang/prompt-lookup-decoding). Whatever the model would not have written itself is
@@ -8,6 +11,7 @@ thrown away: the answer is, token for token, the one without guesses.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 LONGEST_MATCH = 3
@@ -52,3 +56,50 @@ class Lookup:
         if (end := self._ends.get(run)) is not None:
             return self._tokens[end : end + count]
         return self._before._following(run, count) if self._before else ()
+
+
+MOST_MISSES = 3
+"""So often a draft is taken up again at one place; after that what stands there will not come."""
+
+
+class Draft:
+    """An answer that may come, followed as far as it comes true.
+
+    Args:
+        tokens: of the answer.
+    """
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = list(tokens)
+        self._at = 0
+        self._is_followed = True
+        self._misses: Counter[int] = Counter()
+
+    def follow(self, token: int) -> None:
+        """Take note of the next token of the true answer."""
+        if not self._is_followed:
+            return
+        if self._tokens[self._at : self._at + 1] == [token]:
+            self._at += 1
+        else:
+            self._is_followed = False
+            self._misses[self._at] += 1
+
+    def guess(self, latest: Sequence[int], count: int) -> Sequence[int]:
+        """At most so many tokens that may come next.
+
+        Args:
+            latest: the last tokens of the true answer; where it has left the draft, they say where the draft
+                goes on.
+            count: of tokens.
+        """
+        if not self._is_followed and len(latest) == LONGEST_MATCH:
+            ends = range(max(self._at, LONGEST_MATCH), len(self._tokens))
+            again = (
+                end
+                for end in ends
+                if self._misses[end] < MOST_MISSES and self._tokens[end - LONGEST_MATCH : end] == latest
+            )
+            if (found := next(again, None)) is not None:
+                self._at, self._is_followed = found, True
+        return self._tokens[self._at : self._at + count] if self._is_followed else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -59,7 +60,12 @@ class Engine(Protocol):
         """Whether requests can still be served; an engine that has died stays dead."""
 
     async def generate(
-        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+        self,
+        prompt_ids: list[int],
+        grammar: str | None,
+        max_new_tokens: int,
+        end_bias: float = 0.0,
+        draft_ids: Sequence[int] = (),
     ) -> Generation:
         """Answer one prompt. Cancelling the call ends the request.
 
@@ -69,6 +75,8 @@ class Engine(Protocol):
             max_new_tokens: budget of the answer, its end-of-turn token included.
             end_bias: what is taken off the logits of the tokens that end the list (`ending.ending_ids`): with
                 more of it the model looks further. `Generation.token_logprobs` are those without it.
+            draft_ids: tokens of an answer that may well come. An engine that checks guesses may begin with
+                them; the answer is the same without.
 
         Raises:
             EngineError: the engine is gone or could not serve the request.

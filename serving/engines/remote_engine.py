@@ -7,6 +7,7 @@ The model folder here has to be the one that is served there: for vLLM that is c
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,7 +91,12 @@ class RemoteEngine:
         return self._is_there
 
     async def generate(
-        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+        self,
+        prompt_ids: list[int],
+        grammar: str | None,
+        max_new_tokens: int,
+        end_bias: float = 0.0,
+        draft_ids: Sequence[int] = (),
     ) -> Generation:
         """See `protocol.Engine.generate`. A server of the dialect ``openai`` decodes without the grammar."""
         body: dict[str, Any] = {

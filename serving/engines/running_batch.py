@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from serving.engines.drafting import Lookup
+from serving.engines.drafting import LONGEST_MATCH, Draft, Lookup
 from serving.engines.grammars import Begun
 from serving.engines.protocol import EngineError
 from serving.engines.slots import Head, Line, Slots
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-MOST_GUESSED = 12
+MOST_GUESSED = 16
 """Tokens guessed for one row at a time."""
-GUESSED_TOGETHER = 96
+GUESSED_TOGETHER = 256
 """Tokens guessed for all rows together: each costs its part of a pass, whether it was right or not."""
 SURE = 1e-4
 """A token that takes all of the probability but this needs no mask: that the grammar lets it pass is enough.
@@ -42,6 +42,7 @@ class Row:
         grammar: gives llguidance's state of this row's grammar; None for free text.
         max_new_tokens: budget, the end-of-turn token included.
         lookup: what its next tokens are guessed from.
+        draft: the answer that may come; the first guess.
         end_bias: what is taken off the logits of the tokens that end the list.
         done: ends with the row, or with its EngineError; cancelled by a caller who went away.
         num_cached: how many of its tokens have been read.
@@ -52,6 +53,7 @@ class Row:
     grammar: Future[Begun] | None
     max_new_tokens: int
     lookup: Lookup
+    draft: Draft
     end_bias: float = 0.0
     done: Future[None] = field(default_factory=Future)
     token_ids: list[int] = field(default_factory=list)
@@ -78,7 +80,9 @@ class Row:
     def guess(self, stop_ids: frozenset[int]) -> list[int]:
         """Tokens that may come next; those beyond the budget would only be thrown away."""
         room = min(MOST_GUESSED, self.max_new_tokens - len(self.token_ids) - 1)
-        guessed = list(self.lookup.guess(room)) if room > 0 else []
+        if room <= 0:
+            return []
+        guessed = list(self.draft.guess(self.token_ids[-LONGEST_MATCH:], room) or self.lookup.guess(room))
         end = next((at for at, token in enumerate(guessed) if token in stop_ids), len(guessed))
         return guessed[:end]
 
@@ -106,6 +110,7 @@ class Row:
         self.token_ids.append(token)
         self.token_logprobs.append(logprob)
         self.lookup.extend([token])
+        self.draft.follow(token)
         if len(self.token_ids) >= self.max_new_tokens:
             self.finish = "length"
         elif self._matcher is not None and self._matcher.is_stopped():
@@ -146,9 +151,7 @@ class RunningBatch:
         line = Line(
             self._slots,
             [(row.num_cached, row.unread + guess) for row, guess in zip(self.rows, guesses, strict=True)],
-            new[0] if new else len(self.rows),
             self._model.device,
-            self._model.dtype,
         )
         places = [
             place
@@ -184,8 +187,8 @@ class RunningBatch:
     def _choose(self, guesses: Sequence[list[int]], logits_PV: torch.Tensor) -> None:
         """Append to each row its likeliest token, and the next one as long as the guess was the likeliest."""
         lengths = [len(guess) + 1 for guess in guesses]
-        best_P = self._biased(logits_PV, lengths).argmax(dim=1)
-        logprobs_P = logits_PV.gather(1, best_P[:, None])[:, 0] - logits_PV.logsumexp(dim=1)
+        best_P = _argmax(self._biased(logits_PV, lengths))
+        logprobs_P = logits_PV.log_softmax(dim=1).gather(1, best_P[:, None])[:, 0]
         best, logprobs = best_P.tolist(), logprobs_P.tolist()
         at = 0
         for row, guess in zip(self.rows, guesses, strict=True):
@@ -274,6 +277,15 @@ class RunningBatch:
         if any(_num_shared(kept, ids) > len(ids) // 8 for kept, _ in self._heads):
             return
         self._heads = [*self._heads[1 - _HEADS :], (ids, self._slots.head(slot, len(ids)))]
+
+
+def _argmax(logits_PV: torch.Tensor) -> torch.Tensor:
+    """The likeliest entry of each row; of equal ones the first. NumPy's is ten times as fast on a CPU."""
+    import torch
+
+    if logits_PV.device.type != "cpu":
+        return logits_PV.argmax(dim=1)
+    return torch.from_numpy(logits_PV.numpy().argmax(axis=1))
 
 
 def _num_shared(left: Sequence[int], right: Sequence[int]) -> int:

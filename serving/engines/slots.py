@@ -3,18 +3,20 @@
     line    │ row 0: 1 + 3 guesses │ row 1: 1 │ row 2, new: its prompt + 5 guesses │
 
 Rows differ in how many tokens they have to read, so a pass lays them end to end: what works on tokens one by
-one (projections, norms, feed-forward layers) computes no padding. Attention alone looks at rows: each has a
-slot, in which column t holds its token t. A guess that was wrong needs no mending; the next tokens are
-written over it, and nobody looks further than his own position.
+one (projections, norms, feed-forward layers) computes no padding. Attention alone looks at rows, one after
+the other, so that it computes none either: rows differ even more in how far they look back, and all of them
+padded to the longest took twice the time. Each has a slot, in which column t holds its token t. A guess that
+was wrong needs no mending; the next tokens are written over it, and nobody looks further than his own
+position.
 
-Tensors are named by shape: S tokens of the line, B rows of a group, N most tokens of a row of it, T columns,
-H heads, D entries of a head.
+Tensors are named by shape: S tokens of the line, B slots, N tokens of a row, T columns, H heads, D entries of
+a head.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Slots:
     def __init__(self) -> None:
         self._layers: dict[int, list[torch.Tensor]] = {}
         self._num_slots = self._num_columns = 0
+        self._causal_TT: torch.Tensor | None = None
 
     def reserve(self, num_slots: int, num_columns: int) -> None:
         """Make room; what is there stays."""
@@ -75,6 +78,22 @@ class Slots:
             for at, old_BTHD in enumerate(tensors):
                 tensors[at] = self._empty(old_BTHD)
                 tensors[at][: old_BTHD.shape[0], : old_BTHD.shape[1]] = old_BTHD
+
+    def mask(self, start: int, end: int, like: torch.Tensor) -> torch.Tensor | None:
+        """For the tokens of these positions: 0 where one may look, minus infinity behind itself. N, T.
+
+        None for a single token: it may look at all before it.
+        """
+        import torch
+
+        if end - start == 1:
+            return None
+        causal_TT = self._causal_TT
+        if causal_TT is None or causal_TT.shape[0] != self._num_columns or causal_TT.dtype != like.dtype:
+            size = (self._num_columns, self._num_columns)
+            causal_TT = torch.full(size, float("-inf"), dtype=like.dtype, device=like.device).triu_(1)
+            self._causal_TT = causal_TT
+        return causal_TT[start:end, :end]
 
     def _empty(self, like: torch.Tensor) -> torch.Tensor:
         # Zeros, not whatever was in memory: a forbidden column counts nothing, but nothing times NaN is NaN.
@@ -108,92 +127,33 @@ class Slots:
                 all_BTHD[slot, :num_columns] = head_THD[:num_columns]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Neighbouring rows whose attention is computed together.
-
-    Attributes:
-        first: slot of the first row.
-        last: slot behind the last row.
-        places_BN: places in the line; a row with fewer tokens repeats its last one.
-        mask_B1NT: 0 where a token may look, minus infinity behind its own position.
-    """
-
-    first: int
-    last: int
-    places_BN: torch.Tensor
-    mask_B1NT: torch.Tensor
-
-
 class Line:
     """What one pass reads.
 
     Args:
         slots: where keys and values go.
         chunks: for each slot from the first on, the position of its first new token and the new tokens.
-        num_old: how many of the rows come first that have few tokens to read; the others are new.
         device: of the model.
-        dtype: of the model.
     """
 
     def __init__(
-        self,
-        slots: Slots,
-        chunks: Sequence[tuple[int, Sequence[int]]],
-        num_old: int,
-        device: torch.device,
-        dtype: torch.dtype,
+        self, slots: Slots, chunks: Sequence[tuple[int, Sequence[int]]], device: torch.device
     ) -> None:
         import torch
 
         self.slots = slots
+        self._starts = [start for start, _ in chunks]
         slots.reserve(len(chunks), max(start + len(tokens) for start, tokens in chunks))
         table = [
             (token, slot, start + at)
             for slot, (start, tokens) in enumerate(chunks)
             for at, token in enumerate(tokens)
         ]
-        length = len(table)
         # The last token over again writes what it has written already.
-        table += [table[-1]] * (-length % _LINE)
-        columns = torch.tensor(table, device=device)
-        self.tokens_S, self.slots_S, self.columns_S = columns.unbind(1)
-        ends = [0]
-        for _, tokens in chunks:
-            ends.append(ends[-1] + len(tokens))
-        self.ends = ends[1:]
+        table += [table[-1]] * (-len(table) % _LINE)
+        self.tokens_S, self.slots_S, self.columns_S = torch.tensor(table, device=device).unbind(1)
+        self.ends = list(itertools.accumulate(len(tokens) for _, tokens in chunks))
         """Behind each row's last place in the line."""
-        self._groups: list[Group] = []
-        picked: list[int] = []
-        for first, last in ((0, num_old), (num_old, len(chunks))):
-            if first < last:
-                base = sum(group.places_BN.numel() for group in self._groups)
-                self._groups.append(self._group(chunks, ends, first, last, dtype))
-                width = self._groups[-1].places_BN.shape[1]
-                for row, (_, tokens) in enumerate(chunks[first:last]):
-                    picked += range(base + row * width, base + row * width + len(tokens))
-        picked += [picked[-1]] * (len(table) - length)
-        self._picked_S = torch.tensor(picked, device=device)
-
-    def _group(
-        self,
-        chunks: Sequence[tuple[int, Sequence[int]]],
-        ends: Sequence[int],
-        first: int,
-        last: int,
-        dtype: torch.dtype,
-    ) -> Group:
-        import torch
-
-        width = max(len(tokens) for _, tokens in chunks[first:last])
-        num_columns = max(start + len(tokens) for start, tokens in chunks[first:last])
-        device = self.columns_S.device
-        begins_B = torch.tensor(ends[first:last], device=device)
-        lasts_B = torch.tensor(ends[first + 1 : last + 1], device=device) - 1
-        places_BN = torch.minimum(begins_B[:, None] + torch.arange(width, device=device), lasts_B[:, None])
-        ahead_BNT = torch.arange(num_columns, device=device) > self.columns_S[places_BN][:, :, None]
-        mask_BNT = torch.zeros(ahead_BNT.shape, dtype=dtype, device=device)
-        return Group(first, last, places_BN, mask_BNT.masked_fill_(ahead_BNT, float("-inf"))[:, None])
 
     def attend(
         self,
@@ -206,16 +166,21 @@ class Line:
         import torch
         from torch.nn.functional import scaled_dot_product_attention
 
-        mixed = []
-        for group in self._groups:
-            seen = (slice(group.first, group.last), slice(group.mask_B1NT.shape[-1]))
-            mixed_BHND = scaled_dot_product_attention(
-                query_SHD[group.places_BN].transpose(1, 2),
-                keys_BTHD[seen].transpose(1, 2),
-                values_BTHD[seen].transpose(1, 2),
-                attn_mask=group.mask_B1NT,
+        shared = query_SHD.shape[1] != keys_BTHD.shape[2]
+        mixed_SHD = torch.empty_like(query_SHD)
+        first = 0
+        for slot, (start, end) in enumerate(zip(self._starts, self.ends, strict=True)):
+            seen = start + end - first
+            mixed_HND = scaled_dot_product_attention(
+                query_SHD[None, first:end].transpose(1, 2),
+                keys_BTHD[slot : slot + 1, :seen].transpose(1, 2),
+                values_BTHD[slot : slot + 1, :seen].transpose(1, 2),
+                attn_mask=self.slots.mask(start, seen, query_SHD),
                 scale=scaling,
-                enable_gqa=query_SHD.shape[1] != keys_BTHD.shape[2],
-            )
-            mixed.append(mixed_BHND.transpose(1, 2).flatten(0, 1))
-        return torch.cat(mixed)[self._picked_S]
+                enable_gqa=shared,
+            )[0]
+            mixed_SHD[first:end] = mixed_HND.transpose(0, 1)
+            first = end
+        # The last token over again stays what it is.
+        mixed_SHD[first:] = mixed_SHD[first - 1]
+        return mixed_SHD

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import queue
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from pii import codec
 from pii.spans import Span
 from pii.taxonomy import shipped
-from serving.engines.drafting import Lookup
+from serving.engines.drafting import Draft, Lookup
 from serving.engines.ending import ending_ids
 from serving.engines.grammars import Grammars
 from serving.engines.protocol import Dtype, EngineError, Generation
@@ -82,14 +83,20 @@ class TransformersEngine:
         return not self._closed and self._worker.is_alive()
 
     async def generate(
-        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+        self,
+        prompt_ids: list[int],
+        grammar: str | None,
+        max_new_tokens: int,
+        end_bias: float = 0.0,
+        draft_ids: Sequence[int] = (),
     ) -> Generation:
         """See `protocol.Engine.generate`."""
         if self._closed:
             raise EngineError("the engine is closed")
         # Takes a millisecond or more and leaves the interpreter free: while the prompt is read.
         compiling = None if grammar is None else self._compilers.submit(self._grammars.matcher, grammar)
-        row = Row(prompt_ids, compiling, max_new_tokens, Lookup(prompt_ids, self._shape), end_bias)
+        lookup = Lookup(prompt_ids, self._shape)
+        row = Row(prompt_ids, compiling, max_new_tokens, lookup, Draft(draft_ids), end_bias)
         self._waiting.put(row)
         await asyncio.wrap_future(row.done)
         # A row that failed has raised its error.

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,7 +90,12 @@ class VllmEngine:
         return not self._engine.errored
 
     async def generate(
-        self, prompt_ids: list[int], grammar: str | None, max_new_tokens: int, end_bias: float = 0.0
+        self,
+        prompt_ids: list[int],
+        grammar: str | None,
+        max_new_tokens: int,
+        end_bias: float = 0.0,
+        draft_ids: Sequence[int] = (),
     ) -> Generation:
         """See `protocol.Engine.generate`."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams

@@ -6,6 +6,7 @@ function of its argument.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -73,8 +74,12 @@ class Preparer:
     def __init__(self, config: DataConfig, held_out: dedup.HeldOut) -> None:
         self.config, self._held_out = config, held_out
         self.synthesiser = Synthesiser(config.synthetic.synthesis, config.seed)
-        rows = read_conversations(config, _MOST_ROWS) if config.synthetic.reworded else ()
-        self._reword = Rewording(m["content"] for row in rows for m in row.messages)
+
+    @functools.cached_property
+    def _reword(self) -> Rewording:
+        """Read at the first document that is reworded: what holds out never does."""
+        rows = read_conversations(self.config, _MOST_ROWS)
+        return Rewording(m["content"] for row in rows for m in row.messages)
 
     def split_of(self, document: Document) -> Split:
         """The split of a synthetic document."""

@@ -48,17 +48,15 @@ class Rewording:
         pieces: list[str] = []
         spans: list[Span] = []
         done = length = 0
-        for span in (*document.spans, None):
-            end = len(document.text) if span is None else span.start
-            kept = 0 if span is None or span.type == "PERSON_NAME" else _LABEL_CHARS
-            between = self._reworded(document.text[done:end], kept, rng)
-            pieces.append(between)
+        for span in document.spans:
+            kept = 0 if span.type == "PERSON_NAME" else _LABEL_CHARS
+            between = self._reworded(document.text[done : span.start], kept, rng)
             length += len(between)
-            if span is not None:
-                pieces.append(span.value(document.text))
-                spans.append(replace(span, start=length, end=length + len(span)))
-                length += len(span)
-                done = span.end
+            pieces += [between, span.value(document.text)]
+            spans.append(replace(span, start=length, end=length + len(span)))
+            length += len(span)
+            done = span.end
+        pieces.append(self._reworded(document.text[done:], 0, rng))
         return replace(document, text="".join(pieces), spans=tuple(spans))
 
     def _reworded(self, text: str, kept: int, rng: Random) -> str:

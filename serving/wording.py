@@ -6,17 +6,16 @@ import re
 from dataclasses import replace
 
 from pii.identifiers.contact import is_hotline
-from pii.patterns.names import is_family_and_given, not_names
+from pii.patterns.names import HAN, is_family_and_given, not_names
 from pii.spans import Span
 
 _MARKS = re.compile(r"[<>{}\"|\t\n，。；：！？]")
 """Marks that part values from each other; hardly any value holds one."""
 
-_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]"
 _CAPITALISED = r"(?:[A-Z\u00c0-\u00de][\w'’.-]*)"
 _NAME_FORMS = (
-    ("han_joined", re.compile(rf"{_HAN}+(?:[·•・]{_HAN}+)+")),
-    ("han_other", re.compile(rf"{_HAN}+")),
+    ("han_joined", re.compile(rf"{HAN}+(?:[·•・]{HAN}+)+")),
+    ("han_other", re.compile(rf"{HAN}+")),
     ("latin_several", re.compile(rf"{_CAPITALISED}(?:[ ,]+(?:{_CAPITALISED}|van|von|de|der|la|bin|al))+")),
     ("latin_one", re.compile(_CAPITALISED)),
     ("latin_small", re.compile(r"[a-z\u00df-\u024f'’-]+(?: [a-z\u00df-\u024f'’.-]+)+")),
@@ -69,7 +68,7 @@ def trimmed(text: str, span: Span) -> Span:
 _PLAIN_TYPES = frozenset(
     {"CREDENTIAL", "BANK_CARD_NUMBER", "BANK_ACCOUNT_NUMBER", "PHONE_NUMBER", "NATIONAL_ID_NUMBER"}
 )
-_BEFORE_CHINESE = re.compile(rf"[!-~]{{3,}}(?={_HAN}+$)")
+_BEFORE_CHINESE = re.compile(rf"[!-~]{{3,}}(?={HAN}+$)")
 
 
 def _cuts_word(text: str, at: int) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy, pad
 
 from training.batches import padded
+from training.compilation import compile_layers
 from training.device import Device
 from training.endless import Batch
 from training.pretrain_recipe import KINDS, RateRecipe, TaggingRecipe
@@ -43,10 +44,7 @@ class Learner:
         self.model = model.to(self.device)
         self._judge: Any = _judge
         if compiled:
-            if device.kind == "cpu":
-                # The fused attention of CPUs has a slow way back; compiled products and softmax are faster.
-                model.set_attn_implementation("eager")
-            model.model.compile(dynamic=True)
+            compile_layers(self.model)
             self._judge = torch.compile(_judge, dynamic=True)
         self._tagging = tagging
         self.tagger = Tagger(model.config.hidden_size).to(self.device)

@@ -83,8 +83,8 @@ _SOME_NUMBER = re.compile(rf"[0-9]|{_NUM}号")
 def find_addresses(scanned: Scanned) -> Iterator[Candidate]:
     """Chinese and English addresses with street and number."""
     yield from _chinese(scanned)
-    for begin, _, end in scanned.regions.islands:
-        for found in _ENGLISH.finditer(scanned.text, begin, end):
+    for begin, _, behind in scanned.regions.islands:
+        for found in _ENGLISH.finditer(scanned.text, begin, behind):
             end = found.end() - found[0].endswith(".")
             before = _EN_ROOM.search(scanned.text, max(0, found.start() - 60), found.start())
             yield _address(scanned, before.start() if before else found.start(), end, "english_address")

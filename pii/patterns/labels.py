@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from configs.reader import StrictConfig, parse, read_yaml
-from pii.patterns.vocabulary import Place, apart, longest
+from pii.patterns.vocabulary import Place, apart, longest, spaced
 
 NOT_PERSONAL = "NOT_PERSONAL"
 """The pseudo-type of labels that announce a number which is nobody's: order, tracking, version, hotline."""
@@ -49,11 +49,6 @@ def _file() -> _Table:
 def not_values() -> frozenset[str]:
     """Words that stand behind a label of a password or user name and are neither."""
     return frozenset(_file().not_values)
-
-
-def spaced(lower: str) -> str:
-    """``api_key`` reads as ``api key``."""
-    return lower.replace("_", " ")
 
 
 @functools.cache
@@ -133,9 +128,7 @@ class Labels:
     def __init__(self, lower: str, places: Iterable[Place]) -> None:
         known = table()
         known_places = [place for place in places if place.word in known]
-        found = (
-            Label(start, end, known[word]) for start, end, word in _standing(spaced(lower), known_places)
-        )
+        found = (Label(start, end, known[word]) for start, end, word in _standing(lower, known_places))
         # Where two end together (支付宝uid, uid) the longer one is meant.
         by_end: dict[int, Label] = {}
         for label in found:

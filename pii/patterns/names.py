@@ -62,9 +62,10 @@ def title_pattern() -> re.Pattern[str]:
     return _words().title
 
 
-_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]"
-_HAN_RUN = re.compile(rf"{_HAN}{{2,12}}")
-_MINORITY = re.compile(rf"{_HAN}{{2,8}}·{_HAN}{{2,8}}(?:·{_HAN}{{1,8}})?(?!{_HAN})")
+HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]"
+"""A Chinese character, as a regular expression."""
+_HAN_RUN = re.compile(rf"{HAN}{{2,12}}")
+_MINORITY = re.compile(rf"{HAN}{{2,8}}·{HAN}{{2,8}}(?:·{HAN}{{1,8}})?(?!{HAN})")
 _JOIN_ZH = re.compile(
     r"[\"'”」』】\]]?[ \t]{0,4}(?:\([^()\n]{1,8}\)[ \t]{0,2})?"
     r"(?P<said>[:=|>]|是|为|叫(?:做|作)?)?[ \t]{0,4}[\"'“「『【\[]?"
@@ -131,12 +132,7 @@ def surname_length(run: str) -> int:
 def is_family_and_given(name: str) -> bool:
     """Whether it reads as a Chinese family name with one or two further characters, and as no word."""
     family = surname_length(name)
-    return (
-        bool(family)
-        and len(name) - family in (1, 2)
-        and bool(_GIVEN.fullmatch(name, family))
-        and (_is_name(name, name))
-    )
+    return bool(family and _GIVEN.fullmatch(name, family)) and _is_name(name, name)
 
 
 def is_written_name(text: str, *, small: bool) -> bool:
@@ -175,7 +171,7 @@ def _chinese_after(scanned: Scanned, label: Label, *, only_said: bool = False) -
     run = found[0]
     if text[found.end() : found.end() + 1] == "·":
         return
-    complete = found.end() == len(text) or not re.match(_HAN, text[found.end()])
+    complete = found.end() == len(text) or not re.match(HAN, text[found.end()])
     introduced = text[label.start : label.end] in _STRONG_LABELS
     length = _name_length(run, complete, said or introduced)
     if length:
@@ -208,7 +204,7 @@ def _name_length(run: str, complete: bool, said: bool) -> int:
 
 
 # "卡洛斯·马德里先生": the end of a transliterated name is not the whole of it.
-_FOREIGN_END = re.compile(rf"·{_HAN}{{1,7}}$")
+_FOREIGN_END = re.compile(rf"·{HAN}{{1,7}}$")
 
 
 def _before_titles(scanned: Scanned) -> Iterator[Candidate]:
@@ -222,9 +218,7 @@ def _before_titles(scanned: Scanned) -> Iterator[Candidate]:
             if start < 0:
                 continue
             name = text[start:end]
-            family = surname_length(name)
-            fits = family and length in (family + 1, family + 2) and _GIVEN.fullmatch(name, family)
-            if fits and name[0] not in _FUNCTION_SURNAMES and _is_name(name, name):
+            if name[0] not in _FUNCTION_SURNAMES and is_family_and_given(name):
                 yield _name(start, end, "chinese_name_before_title")
                 break
 
@@ -245,7 +239,7 @@ _MOBILE = re.compile(
     r"[+0186](?<![0-9A-Za-z+][+0186])(?:(?:(?<=\+)|(?<=0)0)?(?:86|(?<=8)6)[ -]?1|(?<=1))"
     r"[3-9][0-9][ -]?[0-9]{4}[ -]?[0-9]{4}(?![0-9])"
 )
-_NAME_BEFORE = re.compile(rf"(?<!{_HAN})(?<!·)(?P<name>{_HAN}{{2,4}})[ \t:,，、(/-]{{0,3}}$")
+_NAME_BEFORE = re.compile(rf"(?<!{HAN})(?<!·)(?P<name>{HAN}{{2,4}})[ \t:,，、(/-]{{0,3}}$")
 
 
 def _before_mobiles(scanned: Scanned) -> Iterator[Candidate]:
@@ -260,8 +254,7 @@ def _before_mobiles(scanned: Scanned) -> Iterator[Candidate]:
             if found is None:
                 continue
             name = found["name"]
-            family = surname_length(name)
-            if family and _GIVEN.fullmatch(name, family) and _is_name(name, name):
+            if is_family_and_given(name):
                 yield _name(*found.span("name"), "chinese_name_before_mobile")
 
 

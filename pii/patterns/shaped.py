@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pii.patterns.identities import IDENTITIES
 from pii.patterns.keys import SECRETS
-from pii.patterns.labels import NOT_PERSONAL, spaced
+from pii.patterns.labels import NOT_PERSONAL
 from pii.patterns.match import Evidence
 from pii.patterns.money import MONEY
 from pii.patterns.phones import PHONES
@@ -15,6 +15,7 @@ from pii.patterns.regions import Region
 from pii.patterns.scanned import Candidate, Scanned
 from pii.patterns.shapes import Shape
 from pii.patterns.things import THINGS
+from pii.patterns.vocabulary import spaced
 
 ALWAYS = (*PHONES, *IDENTITIES, *MONEY, *THINGS, *SECRETS)
 """Recognisers that always run: what one marks is not free for another, whether it is asked for or not."""

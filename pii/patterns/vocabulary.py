@@ -16,6 +16,11 @@ from ahocorasick_rs import AhoCorasick, Implementation
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
+def spaced(lower: str) -> str:
+    """``api_key`` reads as ``api key``."""
+    return lower.replace("_", " ")
+
+
 class Place(NamedTuple):
     """Where a word stands."""
 
@@ -41,13 +46,13 @@ class Vocabulary:
         Args:
             lower: a text in lower case; ``_`` is read as a space.
         """
-        spaced = lower.replace("_", " ")
+        text = spaced(lower)
         try:
-            found = self._automaton.find_matches_as_indexes(spaced, overlapping=True)
+            found = self._automaton.find_matches_as_indexes(text, overlapping=True)
         except UnicodeEncodeError:
             # Lone surrogates are in no word, and the automaton reads UTF-8 alone.
-            spaced = _SURROGATES.sub("\ufffd", spaced)
-            found = self._automaton.find_matches_as_indexes(spaced, overlapping=True)
+            text = _SURROGATES.sub("\ufffd", text)
+            found = self._automaton.find_matches_as_indexes(text, overlapping=True)
         words = self._words
         return [Place(start, end, words[index]) for index, start, end in found]
 

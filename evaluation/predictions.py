@@ -20,7 +20,8 @@ from configs.stage import file_hash
 from evaluation.gold import GoldDocument
 from pii.spans import Span
 from serving.answer_facts import AnswerFacts
-from serving.extractor import Detectors, Extraction
+from serving.extractor import Extraction
+from serving.extractor_config import Detectors
 
 FILE = "predictions.jsonl"
 META = "predictions.meta.json"

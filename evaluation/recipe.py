@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from configs.reader import StrictConfig
 from evaluation.peers.recipe import PeerConfig
-from serving.extractor import ExtractorConfig
+from serving.extractor_config import ExtractorConfig
 
 
 class SplitConfig(StrictConfig):

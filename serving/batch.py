@@ -29,7 +29,8 @@ from pii import codec, model_folder
 from pii.errors import RequestError
 from serving import columns, progress, runners, source, summary
 from serving.engines.protocol import EngineError
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.files.addresses import STANDARD, is_remote
 from serving.files.choice import Options
 from serving.runners import Runner

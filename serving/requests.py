@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from pii.redaction import Policy, load_policy, shipped_policies
 from pii.taxonomy import shipped
 from serving.bodies import checked, wrong
-from serving.extractor import Detectors
+from serving.extractor_config import Detectors
 from serving.lists import AllowList, DenyList, Lists
 from serving.offsets import OffsetUnit
 from serving.problems import Problem

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from configs.reader import StrictConfig
 from pii.redaction import Policy
 from serving.chat.settings import ChatSettings
-from serving.extractor import ExtractorConfig
+from serving.extractor_config import ExtractorConfig
 from serving.scoring import OperatingPoint
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from serving.engines.protocol import EngineError
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.problems import Problem
 from serving.silence import describe
 

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from pii.redaction import LeakError
 from pii.spans import Span
-from serving.extractor import Extraction, Extractor, ExtractorConfig
+from serving.extractor import Extraction, Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.files.compression import packed
 from serving.files.records import Check, Format, Record, Slot
 from serving.scoring import OperatingPoint

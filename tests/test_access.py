@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 from configs.errors import ConfigError
 from serving import key_command, keys
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.keys import KeyRing
 from serving.rates import Rates
 from serving.settings import HttpSettings, ServeConfig

@@ -8,7 +8,8 @@ import pytest
 
 from pii.errors import ModelFolderError
 from pii.model_folder import base_of, check_base
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from tests.rendered import write_data
 from tests.test_sft import train, write_recipe
 

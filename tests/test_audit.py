@@ -12,7 +12,8 @@ from configs.errors import ConfigError, StageError
 from serving import audit, keys
 from serving.app import create_app
 from serving.audit import AuditLog, Tally
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig, TelemetrySettings
 
 KEY = b"k" * 32

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pii.errors import RequestError
 from serving import extract, redact
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.files.json_text import edited
 from serving.files.lines import Jsonl, Text
 from serving.files.records import Format, Record

@@ -8,7 +8,7 @@ from evaluation.bench import Effort
 from evaluation.bench_serve import Claim, measure_all
 from evaluation.recipe import EvalConfig
 from pii.spans import Document, Span
-from serving.extractor import ExtractorConfig
+from serving.extractor_config import ExtractorConfig
 
 
 def test_a_claim_holds_on_its_side_of_the_bound() -> None:

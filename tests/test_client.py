@@ -15,7 +15,8 @@ from pii import client as public
 from pii.client import AsyncClient, Client, ClientError, Failed, Refused, Retries, Unavailable, Unreachable
 from pii.redaction.keys import ENVIRONMENT
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
 from tests.servers import Server
 

@@ -6,7 +6,8 @@ from typing import Any
 from evaluation.end_bias import measure
 from pii.spans import Document, Span
 from serving.engines.protocol import Engine
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 
 DOCUMENTS = [
     Document("电话13800138000", (Span(2, 13, "PHONE_NUMBER"),)),

@@ -9,7 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pii.model_folder import read_manifest
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from tests.rendered import write_data
 from tests.test_sft import train, write_recipe
 from training import export

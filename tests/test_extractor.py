@@ -21,7 +21,8 @@ from pii.spans import Span
 from serving.app import create_app
 from serving.engines import choice
 from serving.engines.protocol import EngineError, Generation, VllmSettings
-from serving.extractor import Extraction, Extractor, ExtractorConfig, Profile
+from serving.extractor import Extraction, Extractor
+from serving.extractor_config import ExtractorConfig, Profile
 from serving.model_detector import MAX_SPLITS, ModelDetector
 from serving.settings import ServeConfig
 from tests.strategies import texts
@@ -252,7 +253,8 @@ def test_a_type_that_the_model_never_saw_is_left_to_the_patterns(
 def test_patterns_alone_need_neither_model_nor_torch() -> None:
     code = (
         "import sys\n"
-        "from serving.extractor import Extractor, ExtractorConfig\n"
+        "from serving.extractor import Extractor\n"
+        "from serving.extractor_config import ExtractorConfig\n"
         "extractor = Extractor.open(ExtractorConfig(detectors='patterns', model=None))\n"
         f"assert len(next(extractor.extract_all([{SEED!r}])).spans) == 2\n"
         "heavy = {'torch', 'transformers', 'vllm', 'fastapi', 'numpy'} & set(sys.modules)\n"

@@ -21,7 +21,8 @@ from starlette.testclient import TestClient
 from pii.redaction.keys import ENVIRONMENT
 from serving.app import create_app
 from serving.chat.settings import ChatSettings
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
 from tests.hostile import NAME, NUMBER, Hostile, hostile_requests
 from tests.logs import all_records

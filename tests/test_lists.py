@@ -15,7 +15,8 @@ from pii.patterns import Match
 from pii.spans import Span
 from serving import lists
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig, _listed, _Looked
+from serving.extractor import Extractor, _listed, _Looked
+from serving.extractor_config import ExtractorConfig
 from serving.lists import AllowedPattern, DeniedPattern, DeniedWord, Lists
 from serving.model_detector import Reading
 from serving.settings import ServeConfig

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.offsets import in_unit
 from serving.settings import ServeConfig
 from tests.strategies import texts

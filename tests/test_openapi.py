@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from pii.redaction.keys import ENVIRONMENT
 from serving.app import create_app
 from serving.examples import EXAMPLES
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"

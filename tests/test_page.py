@@ -17,7 +17,8 @@ from pii.redaction.policy import AnyOperator
 from pii.taxonomy import shipped
 from serving import keys
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.routes.page import MEDIA_TYPES
 from serving.settings import HttpSettings, ServeConfig
 from tests.browser import browser, complaints

@@ -7,7 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.presidio.names import names
 from serving.settings import HttpSettings, ServeConfig
 

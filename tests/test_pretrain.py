@@ -23,7 +23,8 @@ from pii import codec
 from pii.grounding import ground
 from pii.model_folder import read_manifest
 from pii.taxonomy import shipped
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from training import pretrain
 from training.bare import SMALLEST, Architecture, make_config
 from training.copying import MANY, ONE, WHOLE, CopyTasks

@@ -17,7 +17,8 @@ import yaml
 
 from pii import codec
 from pii.spans import Document, Span
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from training import adoption, merge, sft
 
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"

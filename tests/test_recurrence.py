@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pii.recurrence import Seeker, further, standing
 from pii.redaction import redact_verified
 from pii.spans import Span
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 
 
 def found(text: str, *values: tuple[str, str]) -> list[Span]:

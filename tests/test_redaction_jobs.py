@@ -9,7 +9,8 @@ from pii.redaction import RedactionKey, restoring, verify_certificate
 from pii.redaction.keys import ENVIRONMENT
 from serving import redact
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.settings import ServeConfig
 
 PATTERNS = ExtractorConfig(detectors="patterns")

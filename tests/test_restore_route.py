@@ -5,7 +5,8 @@ from starlette.testclient import TestClient
 
 from pii.redaction.keys import ENVIRONMENT
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
 
 TEXT = "我叫张三，电话13800138000"

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 
 from serving import batch, sinks
 from serving.app import create_app
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.settings import HttpSettings, JobSettings, ServeConfig
 
 PATTERNS = ExtractorConfig(detectors="patterns")

@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from evaluation import bench, load, roofline, run, speed, watched
 from evaluation.bench import Bench, Effort
 from serving.engines.protocol import Generation
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 
 
 def drive(ask, requests, **how):

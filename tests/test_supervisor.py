@@ -9,7 +9,8 @@ import pytest
 from pii.errors import ModelFolderError
 from serving import supervisor
 from serving.engines.protocol import EngineError
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.problems import Problem
 from serving.supervisor import Supervisor
 

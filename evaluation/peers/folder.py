@@ -12,7 +12,8 @@ from pii import model_folder
 from pii.errors import ModelFolderError
 from pii.spans import Document
 from pii.taxonomy import shipped
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 
 
 class OtherModel:

@@ -12,7 +12,7 @@ from configs.reader import StrictConfig
 from pii import model_folder
 from serving.engines.choice import EngineName
 from serving.engines.protocol import Dtype, VllmSettings
-from serving.extractor import Detectors
+from serving.extractor_config import Detectors
 
 AdapterName = Literal["presidio", "spacy", "cutword", "lac", "jionlp", "gliner", "token_classification"]
 """The adapters in ``evaluation/peers/adapters``."""

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from pii.errors import RequestError
 from serving.bodies import checked
-from serving.extractor import Detectors
+from serving.extractor_config import Detectors
 from serving.openapi import PROBLEMS, answer_like, body_of
 from serving.presidio.analyzing import ad_hoc, read_language, results_of, types_for
 from serving.presidio.anonymizing import Result, operate, without_conflicts

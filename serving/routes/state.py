@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pii import codec
 from pii.answers import EntityTypes, Version
 from pii.taxonomy import shipped
-from serving.extractor import Extractor, ExtractorConfig
+from serving.extractor import Extractor
+from serving.extractor_config import ExtractorConfig
 from serving.metrics import CONTENT_TYPE
 from serving.openapi import PROBLEMS
 from serving.service import Entry, Service

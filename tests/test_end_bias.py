@@ -29,7 +29,7 @@ def test_every_bias_reaches_the_model_and_the_recipe_stays(untrained_model: Path
         generate = engine.generate
 
         async def recorded(*arguments: Any) -> Any:
-            asked.append(arguments[-1])
+            asked.append(arguments[3])
             return await generate(*arguments)
 
         engine.generate = recorded

@@ -11,6 +11,7 @@ import numpy as np
 from evaluation import matching, reliability
 from evaluation.intervals import Column, Ratio, estimates
 from evaluation.metrics import Case, Cells, tabulate
+from pii.recurrence import further
 from pii.spans import Document, Span
 from pii.taxonomy import Taxonomy
 from serving import merging
@@ -24,20 +25,27 @@ class Marked:
         document: with its gold spans.
         candidates: whatever either detector marked, with its score.
         by_patterns: what the patterns marked, which redaction always hides.
+        propagates: whether what is answered is an entity wherever it stands.
     """
 
     document: Document
     candidates: tuple[Span, ...]
     by_patterns: tuple[Span, ...]
+    propagates: bool = False
 
     def answered(self, threshold: float) -> Case:
         """With what extraction answers."""
-        return Case(self.document, merging.by_score(self.candidates, threshold))
+        found = merging.by_score(self.candidates, threshold)
+        return Case(self.document, (*found, *self._again(found)))
 
     def hidden(self, threshold: float) -> Case:
         """With what redaction hides (`serving.extractor.Extraction.suspected`)."""
         over = (span for span in self.candidates if (span.score or 0.0) > threshold)
-        return Case(self.document, (*over, *self.by_patterns))
+        again = self._again(merging.by_score(self.candidates, threshold))
+        return Case(self.document, (*over, *self.by_patterns, *again))
+
+    def _again(self, found: Sequence[Span]) -> Sequence[Span]:
+        return further(self.document.text, found) if self.propagates else ()
 
 
 NUM_THRESHOLDS = 24

@@ -115,7 +115,7 @@ def _scores(
     if not thresholds or config.extractor.detectors != "merged":
         return None
     documents = [
-        Marked(entry.document, said.candidates, said.spans["patterns"])
+        Marked(entry.document, said.candidates, said.spans["patterns"], config.extractor.propagate)
         for entry in split.sampled
         if (said := answered.get(entry.row))
     ]

@@ -334,8 +334,8 @@ class Extractor:
         reading = self._begin(text, plan, looked.matches)
         try:
             found = await asyncio.wrap_future(reading) if reading else Reading()
-            if plan.lists is None and not plan.propagate:
-                return _combine(text, plan, found, looked)
+            if plan.lists is None:
+                return _concluded(text, plan, found, looked)
             # The caller's patterns may take their time: off the loop.
             return await asyncio.to_thread(_concluded, text, plan, found, looked)
         finally:

@@ -73,7 +73,7 @@ class ExtractorConfig(StrictConfig):
     """Name → what it sets."""
     max_batch: int | None = Field(default=None, gt=0)
     """In place of the profile's."""
-    propagate: bool = False
+    propagate: bool = True
     """Whether a value that was found once is an entity wherever it stands in the text (`pii.recurrence`),
     where a request does not say."""
     grounded: bool = True

@@ -39,6 +39,17 @@ def test_recall_at_a_budget_of_false_alarms(budget, recall, threshold):
     assert operating.recall_at(budget, points) == {"budget": budget, "recall": recall, "threshold": threshold}
 
 
+def test_what_is_answered_counts_wherever_it_stands():
+    text = "Gwen met Gwen"
+    twice = Document(text, (Span(0, 4, "PERSON_NAME"), Span(9, 13, "PERSON_NAME")))
+    found = (scored(twice.spans[0], 0.8),)
+    assert len(Marked(twice, found, ()).answered(0.5).predicted) == 1
+    marked = Marked(twice, found, (), propagates=True)
+    assert {(s.start, s.end) for s in marked.answered(0.5).predicted} == {(0, 4), (9, 13)}
+    assert {(s.start, s.end) for s in marked.hidden(0.5).predicted} == {(0, 4), (9, 13)}
+    assert not marked.answered(0.9).predicted
+
+
 def test_nothing_to_choose_from_is_null():
     assert operating.curve([Marked(Document(TEXT, (ANN,)), (), ())], shipped()) == []
     assert operating.recall_at(1.0, [])["recall"] is None

@@ -88,7 +88,7 @@ def ensure(config: EvalConfig, opener: Opener, *, force: bool = False) -> None:
 def _made_from(config: EvalConfig, wanted: CalibrationConfig, folder: Path) -> dict[str, str]:
     """What a calibration depends on. The manifest is left out, for the calibration stands in it."""
     weights = [p for p in folder.rglob("*") if p.is_file() and p.suffix in (".safetensors", ".json")]
-    detecting = {"grounded", "max_new_tokens"}
+    detecting = {"grounded", "max_new_tokens", "end_bias"}
     return {
         "model": provenance.tree_hash((p for p in weights if p.name != "manifest.json"), folder),
         "data": gold.content_hash(wanted.file),

@@ -415,7 +415,10 @@ def test_the_recipes_name_every_field(repository: Path, profile: str) -> None:
     named = read_yaml(path)
     assert values["extractor"].pop("model") == str(find(named["extractor"].pop("model")))
     assert values == named
-    assert profile != "mini" or config == ServeConfig()
+    if profile == "mini":
+        # Defaults hold for any model; how far to look was measured for this one.
+        extractor = config.extractor.model_copy(update={"end_bias": EndBias()})
+        assert config.model_copy(update={"extractor": extractor}) == ServeConfig()
 
 
 def test_a_profile_sets_what_the_recipe_leaves_open() -> None:

@@ -22,7 +22,7 @@ from serving.app import create_app
 from serving.engines import choice
 from serving.engines.protocol import EngineError, Generation, VllmSettings
 from serving.extractor import Extraction, Extractor
-from serving.extractor_config import ExtractorConfig, Profile
+from serving.extractor_config import EndBias, ExtractorConfig, Profile
 from serving.model_detector import MAX_SPLITS, ModelDetector
 from serving.settings import ServeConfig
 from tests.strategies import texts

@@ -6,7 +6,8 @@ person's pronoun does. A counterpart of the entity replacement of Raiman and Mil
 (https://aclanthology.org/D17-1111/), which puts other names in the places of names.
 
 The text is to hold no person of its own, or the model would learn to pass over people. That is argued, not
-assumed: a run of sentences with a digit, or with a capital inside an English sentence, is not taken.
+assumed: a run of sentences with a digit, or with a capital inside an English sentence, is not taken; and only
+conversations are taken of which it is known who is named in them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from data_pipeline.surface import BARE, apply_form, suitable, types_in_form
 from data_pipeline.values.chance import Weighted, pick
 from pii.patterns import find
 from pii.spans import Document
+
+PEOPLE_KNOWN = "people_known"
+"""Key of a document's ``meta``: somebody has read who is named in it."""
 
 _SENTENCE = re.compile(r"[^。！？!?.\n]+[。！？!?.\n]*")
 _MOST_CHARS = {"zh": 160, "en": 400}

@@ -60,8 +60,12 @@ def chat_state(name: str, source: ChatSourceConfig, config: DataConfig) -> State
 
 def chat_path(source: ChatSourceConfig) -> Path:
     """Where a chat source lies; paths that begin with ``samples/`` are the product's own."""
-    first, *rest = source.path.parts
-    return SAMPLES.joinpath(*rest) if first == "samples" else source.path
+    return SAMPLES.joinpath(*source.path.parts[1:]) if is_own(source) else source.path
+
+
+def is_own(source: ChatSourceConfig) -> bool:
+    """Whether the conversations come with the product, so that it is known who is named in them."""
+    return source.path.parts[0] == "samples"
 
 
 def _gate(licence_class: str, config: DataConfig) -> State:
@@ -112,10 +116,17 @@ def code_hash() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One row of general chat."""
+    """One row of general chat.
+
+    Attributes:
+        language: of the source.
+        messages: its turns.
+        own: whether it comes with the product.
+    """
 
     language: str
     messages: tuple[codec.Message, ...] = field(repr=False)
+    own: bool = False
 
 
 def read_conversations(config: DataConfig, most: int | None = None) -> list[Conversation]:
@@ -136,4 +147,4 @@ def read_conversations(config: DataConfig, most: int | None = None) -> list[Conv
 def _conversations(source: ChatSourceConfig, max_chars: int) -> Iterator[Conversation]:
     for row in read_chat(chat_path(source), max_chars):
         if not isinstance(row, Refusal) and not answers_hold_pii(row[2]):
-            yield Conversation(source.language, tuple(row[2]))
+            yield Conversation(source.language, tuple(row[2]), is_own(source))

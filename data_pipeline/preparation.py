@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data_pipeline import chat, dedup, rendering
-from data_pipeline.inputs import read_conversations
+from data_pipeline.casting import PEOPLE_KNOWN
+from data_pipeline.inputs import is_own, read_conversations
 from data_pipeline.recipe import DataConfig
 from data_pipeline.rewording import Rewording
 from data_pipeline.splits import Split, content_key, synthetic_split
@@ -186,10 +187,9 @@ def _sentence(row: dict[str, Any], number: int) -> Document:
     """A labelled document as it is; of a conversation one of its turns, in which nothing is labelled."""
     if "messages" not in row:
         return Document.from_row(row)
-    turns = row["messages"]
-    return Document(
-        turns[number % len(turns)]["content"], (), row["id"], row["source"], row["language"], types=()
-    )
+    said = row["messages"][number % len(row["messages"])]["content"]
+    known = {PEOPLE_KNOWN: is_own(_preparer.config.chat.sources[row["source"].removeprefix("chat.")])}
+    return Document(said, (), row["id"], row["source"], row["language"], types=(), meta=known)
 
 
 def prepare_synthetic(indices: range) -> list[Prepared]:

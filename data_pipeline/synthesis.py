@@ -18,7 +18,7 @@ from random import Random
 
 from configs.errors import ConfigError
 from data_pipeline.ambiguity import is_ambiguous
-from data_pipeline.casting import cast_people, clear_run
+from data_pipeline.casting import PEOPLE_KNOWN, cast_people, clear_run
 from data_pipeline.cells import FormChoice, cell_weights, suits
 from data_pipeline.grammar import Template, expand
 from data_pipeline.insertion import insert_clause
@@ -84,12 +84,13 @@ class Synthesiser:
     def insert_into(self, sentence: Document, index: int) -> Document:
         """A real text with values in it; its own labels stay, and it comes back as it is where nothing fits.
 
-        A clause that holds values (`data_pipeline.insertion`); in a text without any label people, too, who
-        take the parts of its pronouns (`data_pipeline.casting`).
+        A clause that holds values (`data_pipeline.insertion`). Where nothing is labelled, and it is known who
+        is named, people, too, who take the parts of pronouns (`data_pipeline.casting`).
         """
         rng = Random(f"{self.seed}:insertion:{index}")
         book, forms, reserved = self._book, self.config.forms, self.config.reserved
-        run = clear_run(sentence, rng) if sentence.types == () else None
+        known = sentence.types == () and sentence.meta.get(PEOPLE_KNOWN)
+        run = clear_run(sentence, rng) if known else None
         if run is None:
             return insert_clause(sentence, rng, book, forms, reserved=reserved)
         made = cast_people(run, rng, book, forms, reserved=reserved) if rng.random() < _CAST else run

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from configs.errors import ConfigError
 from data_pipeline.ambiguity import is_ambiguous
+from data_pipeline.casting import PEOPLE_KNOWN
 from data_pipeline.grammar import Slot, compile_template, expand, slots_of
 from data_pipeline.insertion import CLOSED_TYPES
 from data_pipeline.phrasebook import phrasebook
@@ -352,8 +354,20 @@ def test_insertion_adds_no_type_that_the_sentence_may_hold_unlabelled(synthesise
 
 
 CHAT = Document(
-    "我想去旅行，你给个建议。她昨天到了1998年的旅馆。Ann说不好。", (), language="zh", types=(), source="chat"
+    "我想去旅行，你给个建议。她昨天到了1998年的旅馆。Ann说不好。",
+    (),
+    language="zh",
+    types=(),
+    source="chat",
+    meta={PEOPLE_KNOWN: True},
 )
+
+
+def test_nobody_is_cast_where_it_is_not_known_who_is_named(synthesiser: Synthesiser) -> None:
+    for index in range(100):
+        made = synthesiser.insert_into(replace(CHAT, meta={}), index)
+        assert made.types is not None
+        assert "PERSON_NAME" not in {span.type for span in made.spans}
 
 
 @settings(max_examples=60, deadline=None)
@@ -395,7 +409,7 @@ def test_people_stand_where_the_pronouns_stood(synthesiser: Synthesiser) -> None
     ],
 )
 def test_an_english_part_keeps_its_grammar(synthesiser: Synthesiser, said: str, cast: str | None) -> None:
-    document = Document(said, (), language="en", types=())
+    document = Document(said, (), language="en", types=(), meta={PEOPLE_KNOWN: True})
     shapes = set()
     for index in range(300):
         made = synthesiser.insert_into(document, index)

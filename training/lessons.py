@@ -14,6 +14,7 @@ from random import Random
 from zlib import crc32
 
 from data_pipeline import rendering
+from data_pipeline.casting import PEOPLE_KNOWN
 from data_pipeline.inputs import read_conversations
 from data_pipeline.recipe import DataConfig
 from data_pipeline.rewording import Rewording
@@ -90,7 +91,8 @@ class Lessons:
         """What somebody says in a chat, as a document in which nothing is labelled."""
         row = rng.choice(self._chat)
         said = rng.choice(row.messages)["content"]
-        return Document(said, (), source="inserted", language=row.language, types=())
+        known = {PEOPLE_KNOWN: row.own}
+        return Document(said, (), source="inserted", language=row.language, types=(), meta=known)
 
     def _request(self, document: Document, phase: Phase, rng: Random) -> Sequence[codec.Message] | str:
         """One window of a document, with what is asked of it and the answer."""

@@ -156,7 +156,7 @@ def _cast(text: str, scene: Scene) -> list[Piece]:
 
 def _person_of(part: str) -> str:
     """Pronouns of one person are the same person."""
-    return {"he": "he", "him": "he", "his": "he", "she": "she", "her": "she"}.get(part.lower(), part.lower())
+    return {"him": "he", "his": "he", "her": "she"}.get(part.lower(), part.lower())
 
 
 def _ending(text: str, part: re.Match[str]) -> list[Piece]:

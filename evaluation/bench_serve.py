@@ -232,7 +232,7 @@ def usual_loop(documents: Sequence[Document], folder: Path, seconds: float) -> f
     while time.perf_counter() - began < seconds or not done:
         document = documents[done % len(documents)]
         answer = codec.render(document.text, document.spans, "with_offsets")
-        count = len(tokenizer(answer, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        count = len(codec.answer_ids(tokenizer, answer))
         prompt = codec.encode(tokenizer, codec.prompt(document.text), answer_next=True)[0]
         ids = torch.tensor([prompt], device=device)
         with torch.inference_mode():

@@ -212,9 +212,9 @@ class ModelDetector:
                 return _Part(window, AnswerFacts(False, False, "no_room", 0), truncated=True)
             style = self.manifest.answer_style
             grammar = codec.grammar(piece, types, style) if self._grounded else None
-            began = time.perf_counter()
             draft = codec.render(piece, question.likely_in(window), style)
             draft_ids = codec.answer_ids(self._tokenizer, draft)
+            began = time.perf_counter()
             generation = await self._engine.generate(
                 prompt_ids, grammar, budget, question.end_bias, draft_ids
             )

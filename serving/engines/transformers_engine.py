@@ -34,7 +34,7 @@ def _shape(tokenizer: Any) -> list[int]:
     """An answer with every default type behind the opening of its turn: for guesses to begin with."""
     opening, _ = codec.encode(tokenizer, (), answer_next=True)
     answer = codec.render("x", [Span(0, 1, name) for name in shipped().default_types])
-    return [*opening, *tokenizer(answer, add_special_tokens=False)["input_ids"]]
+    return [*opening, *codec.answer_ids(tokenizer, answer)]
 
 
 class TransformersEngine:

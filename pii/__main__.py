@@ -37,7 +37,7 @@ COMMANDS = {
     "audit": ("serving.audit", "check the audit log of a service"),
     "extract": ("serving.extract", "find entities in JSONL files"),
     "redact": ("serving.redact", "remove entities from files of many formats"),
-    "restore": ("pii.redaction.restoring", "open what was sealed in a redacted file"),
+    "restore": ("serving.restore", "open what was sealed in redacted files"),
 }
 
 

@@ -55,10 +55,7 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     made.add_argument(
         "--bad-row-texts", action="store_true", help="write the text of bad rows of lines into their list"
     )
-    made.add_argument(
-        "--progress", choices=MODES, default="bar", help="what to show meanwhile (default: bar)"
-    )
-    made.add_argument("--quiet", action="store_const", const="quiet", dest="progress", help="no progress")
+    add_progress_options(made)
     made.add_argument(
         "--summary",
         action="append",
@@ -70,11 +67,23 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     return made
 
 
+def add_progress_options(made: argparse.ArgumentParser) -> None:
+    """What is seen of a running job."""
+    made.add_argument(
+        "--progress", choices=MODES, default="bar", help="what to show meanwhile (default: bar)"
+    )
+    made.add_argument("--quiet", action="store_const", const="quiet", dest="progress", help="no progress")
+
+
 def add_file_options(made: argparse.ArgumentParser) -> None:
     """How files of other formats than JSONL are read."""
     made.add_argument("--format", choices=FORMATS, help="default: by the ending of each name, otherwise text")
     made.add_argument("--delimiter", metavar="C", help="of CSV (default: comma, or semicolon by the header)")
     made.add_argument("--encoding", default="utf-8", help="of text, CSV and HTML, such as gb18030")
+
+
+def add_column_options(made: argparse.ArgumentParser) -> None:
+    """Which of their columns are looked through, beside ``--columns``."""
     made.add_argument(
         "--detect-columns",
         type=_count,

@@ -141,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
         "redact", "Replace entities in JSONL, JSON, CSV, Parquet, text, HTML, Word and Excel files."
     )
     command_line.add_file_options(parser)
+    command_line.add_column_options(parser)
     parser.add_argument(
         "--policy", metavar="NAME|FILE", help="pipl, gdpr, hipaa-safe-harbor, logs, or a file"
     )

@@ -13,17 +13,16 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol, cast
+from typing import IO, Any, BinaryIO, Protocol
 
 from configs.atomic import writing
 from configs.errors import StageError
 from configs.stage import file_hash
-from serving.files.addresses import is_remote, upload
+from serving.files.addresses import appearing, is_remote
 from serving.source import Input, Position
 from serving.work import Shard
 
@@ -190,14 +189,8 @@ class FileSink:
         if one.format.whole and any(entry.num_bad_bytes for _, entry in shards):
             return
         parts = [self._shard(number, "out") for number, _ in shards]
-        if is_remote(one.target):
-            with tempfile.NamedTemporaryFile(dir=self._folder) as joined:
-                one.format.join(parts, cast(BinaryIO, joined))
-                joined.flush()
-                upload(Path(joined.name), one.target)
-        else:
-            with writing(Path(one.target), "wb") as target:
-                one.format.join(parts, cast(BinaryIO, target))
+        with appearing(one.target, self._folder) as target:
+            one.format.join(_opened(parts), target)
 
     def _write_bad_rows(self) -> None:
         """The list of bad rows, with places in the results and not in the shards."""
@@ -266,6 +259,12 @@ class FileSink:
             sizes["bad"] = entry.num_bad_bytes
         paths = {kind: self._shard(number, kind) for kind in sizes}
         return all(paths[k].is_file() and paths[k].stat().st_size == sizes[k] for k in sizes)
+
+
+def _opened(paths: Iterable[Path]) -> Iterator[BinaryIO]:
+    for path in paths:
+        with path.open("rb") as file:
+            yield file
 
 
 class StreamSink:

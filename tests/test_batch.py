@@ -100,8 +100,8 @@ def test_lines_end_at_a_line_feed_alone() -> None:
     content = '{"text":"a\u2028b\u2029c\x85d"}'
     rows = read(Jsonl(), f"{content}\r\n{content}\n".encode())
     assert [(row.line, row.content, text_of(row)) for row in rows] == [
-        (1, content, "a\u2028b\u2029c\x85d"),
-        (2, content, "a\u2028b\u2029c\x85d"),
+        (1, f"{content}\r\n", "a\u2028b\u2029c\x85d"),
+        (2, f"{content}\n", "a\u2028b\u2029c\x85d"),
     ]
 
 

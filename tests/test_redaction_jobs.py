@@ -1,11 +1,11 @@
-"""Policies, keys, verification and certificates as people meet them: files, HTTP, restore."""
+"""Policies, keys, verification and certificates as people meet them: files and HTTP."""
 
 import json
 
 import pytest
 from fastapi.testclient import TestClient
 
-from pii.redaction import RedactionKey, restoring, verify_certificate
+from pii.redaction import RedactionKey, verify_certificate
 from pii.redaction.keys import ENVIRONMENT
 from serving import redact
 from serving.app import create_app
@@ -28,7 +28,6 @@ def job(tmp_path, monkeypatch):
         "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), encoding="utf-8"
     )
     (tmp_path / "key").write_text("5a" * 32)
-    (tmp_path / "seal.yaml").write_text("default: {operator: encrypt}\n")
     (tmp_path / "fake.yaml").write_text("default: {operator: surrogate}\n")
 
     def run(name, policy, *options):
@@ -48,59 +47,6 @@ def job(tmp_path, monkeypatch):
         return code, out
 
     return run
-
-
-def test_a_sealed_file_comes_back_byte_for_byte_with_its_key(job, tmp_path):
-    code, out = job("sealed.jsonl", str(tmp_path / "seal.yaml"), "--key-file", str(tmp_path / "key"))
-    assert code == 0
-    assert "13800138000" not in out.read_text(encoding="utf-8")
-    back = tmp_path / "back.jsonl"
-    assert restoring.main([str(out), "-o", str(back), "--key-file", str(tmp_path / "key")]) == 0
-    assert back.read_bytes() == (tmp_path / "in.jsonl").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("in.html", "<p>密码是a&lt;b&quot;1x，电话13800138000</p>"),
-        ("in.csv", "note,n\n电话13800138000,1\n"),
-        ("in.json", '{"a": ["密码是a\\"b1x，电话13800138000"]}'),
-    ],
-)
-def test_other_formats_come_back_as_they_were(tmp_path, name, content):
-    (tmp_path / "key").write_text("5a" * 32)
-    (tmp_path / "seal.yaml").write_text("default: {operator: encrypt}\n")
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    key = ("--key-file", str(tmp_path / "key"))
-    out, back = tmp_path / f"out-{name}", tmp_path / f"back-{name}"
-    sealed = [str(tmp_path / name), "-o", str(out), "--detectors", "patterns"]
-    assert redact.main([*sealed, "--policy", str(tmp_path / "seal.yaml"), *key]) == 0
-    assert "13800138000" not in out.read_text(encoding="utf-8")
-    assert restoring.main([str(out), "-o", str(back), *key]) == 0
-    assert back.read_text(encoding="utf-8") == content
-
-
-@pytest.mark.parametrize("name", ["a.parquet", "a.docx", "a.txt.gz"])
-def test_what_has_no_tokens_as_text_is_refused_by_restore(tmp_path, name, capsys):
-    (tmp_path / "key").write_text("5a" * 32)
-    (tmp_path / name).write_bytes(b"x")
-    arguments = [str(tmp_path / name), "-o", str(tmp_path / "out"), "--key-file", str(tmp_path / "key")]
-    assert restoring.main(arguments) == 2
-    assert "unpack or convert" in capsys.readouterr().err
-
-
-def test_a_broken_token_stops_restore_or_is_counted(job, tmp_path, capsys):
-    _, out = job("sealed.jsonl", str(tmp_path / "seal.yaml"), "--key-file", str(tmp_path / "key"))
-    text = out.read_text(encoding="utf-8")
-    at = text.index("[pii1:PHONE_NUMBER:") + 40
-    out.write_text(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :], encoding="utf-8")
-    back = tmp_path / "back.jsonl"
-    arguments = [str(out), "-o", str(back), "--key-file", str(tmp_path / "key")]
-    assert restoring.main(arguments) == 2
-    assert f"{out}:1: 1 tokens do not open" in capsys.readouterr().err
-    assert not back.exists()
-    assert restoring.main([*arguments, "--tolerant"]) == 3
-    assert "138-0013-8000" in back.read_text(encoding="utf-8")
 
 
 def test_one_number_has_one_surrogate_in_every_row_and_run(job, tmp_path):

@@ -14,7 +14,7 @@ from pii.redaction.keys import KeyRequired, RedactionKey
 from pii.redaction.occurrence import Occurrence, Operator, Scope
 from pii.redaction.policy import AnyOperator, Policy, default_policy, load_policy, shipped_policies
 from pii.redaction.redactor import Redacted, Replacement, disjoint, redact
-from pii.redaction.sealing import Encrypt, Restored, restore
+from pii.redaction.sealing import Encrypt, Restored, Unsealed, restore, unseal
 from pii.redaction.shifting import Shift
 from pii.redaction.surrogates import Surrogate
 from pii.redaction.verification import Leak, LeakError, Leaks, Verified, redact_verified, verify
@@ -45,6 +45,7 @@ __all__ = [
     "Shift",
     "Surrogate",
     "Tally",
+    "Unsealed",
     "Verified",
     "default_policy",
     "disjoint",
@@ -53,6 +54,7 @@ __all__ = [
     "redact_verified",
     "restore",
     "shipped_policies",
+    "unseal",
     "verify",
     "verify_certificate",
 ]

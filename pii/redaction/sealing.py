@@ -15,7 +15,6 @@ import base64
 import binascii
 import functools
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -63,15 +62,28 @@ class Encrypt(OperatorConfig):
 
 
 @dataclass(frozen=True, slots=True)
+class Unsealed:
+    """What the tokens of a text hold.
+
+    Attributes:
+        values: (start, end, value) of every token that opened, in order.
+        num_foreign: what looks like a token and is none of this key's.
+        refused: (start, end) of tokens of this key that do not open: altered, cut, or of another tenant.
+    """
+
+    values: tuple[tuple[int, int, str], ...] = field(repr=False)
+    num_foreign: int
+    refused: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
     """A text with its tokens opened.
 
     Attributes:
         text: the text.
         num_restored: tokens that were opened.
-        num_foreign: what looks like a token and is none of this key's: left as it stands.
-        refused: (start, end), in the redacted text, of tokens of this key that do not open: altered, cut,
-            or of another tenant. Left as they stand.
+        num_foreign, refused: as of `Unsealed`; these tokens stay as they stand.
     """
 
     text: str = field(repr=False)
@@ -80,33 +92,25 @@ class Restored:
     refused: tuple[tuple[int, int], ...] = ()
 
 
-def restore(
-    text: str,
-    key: RedactionKey,
-    tenant: str = "",
-    *,
-    tolerant: bool = False,
-    written_as: Callable[[str], str] = str,
-) -> Restored:
-    """Open every token of this key, once and from left to right; all else stays byte for byte.
+def unseal(text: str, key: RedactionKey, tenant: str = "", *, tolerant: bool = False) -> Unsealed:
+    """Open every token of this key, once and from left to right, without touching the text.
 
-    What only looks like a token stays: it does not carry the key's identifier. Values are not searched for
-    tokens again, so that a value which was itself a token comes back as that.
+    What only looks like a token does not carry the key's identifier. Values are not searched for tokens
+    again, so that a value which was itself a token comes back as that.
 
     Args:
         text: a redacted text, edited or not.
         key: the key that it was redacted with.
         tenant: the policy's tenant.
-        tolerant: leave tokens that do not open and report them, instead of raising.
-        written_as: how a value is written where its token stands, such as escaped for JSON.
+        tolerant: report tokens that do not open, instead of raising.
 
     Raises:
         DataError: a token carries the key's identifier and does not open; the message has its offsets.
     """
     secret, mark = key.derive("encrypt", tenant, 64), bytes.fromhex(key.id)
-    pieces: list[str] = []
+    values: list[tuple[int, int, str]] = []
     refused: list[tuple[int, int]] = []
-    copied = num_restored = num_foreign = 0
+    num_foreign = 0
     for token in _TOKEN.finditer(text):
         payload = _payload(token[2])
         if payload is None or payload[:_KEY_ID_BYTES] != mark:
@@ -115,15 +119,24 @@ def restore(
         value = _opened(secret, token[1], payload[_KEY_ID_BYTES:])
         if value is None:
             refused.append(token.span())
-            continue
-        pieces += [text[copied : token.start()], written_as(value)]
-        copied = token.end()
-        num_restored += 1
+        else:
+            values.append((*token.span(), value))
     if refused and not tolerant:
         places = ", ".join(f"{start}-{end}" for start, end in refused[:5])
         raise DataError(f"{len(refused)} tokens do not open: altered, or of another tenant ({places})")
+    return Unsealed(tuple(values), num_foreign, tuple(refused))
+
+
+def restore(text: str, key: RedactionKey, tenant: str = "", *, tolerant: bool = False) -> Restored:
+    """The text with what its tokens hold, see `unseal`; all else stays byte for byte."""
+    found = unseal(text, key, tenant, tolerant=tolerant)
+    pieces: list[str] = []
+    copied = 0
+    for start, end, value in found.values:
+        pieces += [text[copied:start], value]
+        copied = end
     pieces.append(text[copied:])
-    return Restored("".join(pieces), num_restored, num_foreign, tuple(refused))
+    return Restored("".join(pieces), len(found.values), found.num_foreign, found.refused)
 
 
 def _payload(written: str) -> bytes | None:

@@ -10,11 +10,14 @@ import functools
 import importlib.util
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from configs.atomic import writing
 from configs.errors import UserError
 from configs.stage import file_hash
 
@@ -116,8 +119,29 @@ def reading(address: str) -> Iterator[BinaryIO]:
             yield file
 
 
-def upload(source: Path, address: str) -> None:
-    """Put a local file to a remote address, whole."""
+@contextmanager
+def appearing(address: str, folder: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a result that is there whole when the block ends without an error, and not there otherwise.
+
+    Args:
+        address: a path, standard output, or a remote address.
+        folder: where what cannot be renamed into its place is kept until then; None: the system's own.
+    """
+    if address != STANDARD and not is_remote(address):
+        with writing(Path(address), "wb") as local:
+            yield cast(BinaryIO, local)
+        return
+    with tempfile.NamedTemporaryFile(dir=folder) as kept:
+        yield cast(BinaryIO, kept)
+        kept.flush()
+        if address == STANDARD:
+            kept.seek(0)
+            shutil.copyfileobj(kept, sys.stdout.buffer)
+        else:
+            _upload(Path(kept.name), address)
+
+
+def _upload(source: Path, address: str) -> None:
     system, path = _system(address)
     parent = path.rpartition("/")[0]
     if parent:

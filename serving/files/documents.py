@@ -39,9 +39,11 @@ class JsonDocument(WholeFile):
     Args:
         paths: what to look through → entity type of whole values, or None where somebody has to look.
             Empty: every string and number.
+        repeats: whether an object may have two members of one name; see `Selection.find`.
     """
 
     paths: tuple[tuple[str, str | None], ...] = ()
+    repeats: bool = False
     name = "json"
 
     def records(self, content: bytes, line: int, check: Check) -> Iterator[Record]:
@@ -49,7 +51,7 @@ class JsonDocument(WholeFile):
         chosen: dict[Path, str | None] = {parse_path(path): type for path, type in self.paths} or {(): None}
         try:
             text = content.removeprefix(MARK).decode("utf-8")
-            found = Selection(chosen, strict=False).find(text, check)
+            found = Selection(chosen, strict=False, repeats=self.repeats).find(text, check)
         except UnicodeDecodeError:
             yield Record(1, 2, reason="not_utf8")
         except RequestError as error:

@@ -119,10 +119,11 @@ class Selection:
     Args:
         paths: path → entity type of its whole values, or None where somebody has to look.
         strict: whether a path has to lead to a string; otherwise numbers and containers are read too.
+        repeats: whether an object may have two members of one name.
     """
 
-    def __init__(self, paths: Mapping[Path, str | None], *, strict: bool) -> None:
-        self.paths, self._strict = dict(paths), strict
+    def __init__(self, paths: Mapping[Path, str | None], *, strict: bool, repeats: bool = False) -> None:
+        self.paths, self._strict, self._repeats = dict(paths), strict, repeats
         key = next(iter(self.paths), ())
         self._only_key = key[0] if strict and len(self.paths) == 1 and len(key) == 1 else None
 
@@ -162,7 +163,7 @@ class Selection:
 
     def walked(self, content: str) -> _Walk:
         """A pass over a valid JSON text. Raises RequestError as `find`."""
-        walk = _Walk(content, self._strict)
+        walk = _Walk(content, self._strict, self._repeats)
         walk.value(walk.after_space(0), [(path, type) for path, type in self.paths.items()], "", None)
         if not walk.has_match:
             raise _no_text()
@@ -184,8 +185,8 @@ def _not_string() -> RequestError:
 class _Walk:
     """One pass over a valid JSON text along some paths."""
 
-    def __init__(self, text: str, strict: bool) -> None:
-        self.text, self._strict = text, strict
+    def __init__(self, text: str, strict: bool, repeats: bool) -> None:
+        self.text, self._strict, self._repeats = text, strict, repeats
         self.slots: list[Slot] = []
         self.places: list[Place] = []
         self.members: list[tuple[str, int, int]] = []
@@ -237,7 +238,7 @@ class _Walk:
             name: Step = index
             if is_object:
                 decoded, position = _DECODER.raw_decode(text, position)
-                if decoded in seen:
+                if decoded in seen and not self._repeats:
                     raise _repeated()
                 seen.add(decoded)
                 name, key = decoded, decoded
@@ -257,15 +258,17 @@ class _Walk:
 def edited(content: str, found: Found, edits: Sequence[Sequence[Edit]], values: Mapping[str, object]) -> str:
     """A JSON text with edits in its slots, and some top-level members replaced or, where absent, appended.
 
-    A number with an edit becomes a string. What is inside a replaced member goes with it.
+    A number with an edit becomes a string. What is inside a replaced member goes with it. Where all the text
+    escapes what is not ASCII, its new strings do so too.
     """
     if not values and not any(edits):
         return content
     places, members = found.placed(content)
+    escaped = content.isascii() and "\\u" in content
     new: dict[tuple[int, int], str] = {}
     for place, slot, changes in zip(places, found.slots, edits, strict=True):
         if changes:
-            new[place.start, place.end] = dump(applied(slot.text, changes))
+            new[place.start, place.end] = json.dumps(applied(slot.text, changes), ensure_ascii=escaped)
     at = {key: (start, end) for key, start, end in members}
     for start, end in (at[key] for key in values if key in at):
         new = {place: text for place, text in new.items() if not start <= place[0] < end}

@@ -64,9 +64,11 @@ class Jsonl(Format):
 
     Args:
         paths: what to look through; empty: the member ``text``, which every row has to have.
+        repeats: whether an object may have two members of one name; see `Selection.find`.
     """
 
     paths: tuple[tuple[str, str | None], ...] = ()
+    repeats: bool = False
     name = "jsonl"
 
     def pieces(self, file: BinaryIO, start: int, line: int, max_rows: int) -> Iterator[Cut]:
@@ -76,7 +78,8 @@ class Jsonl(Format):
     def _selection(self) -> Selection:
         if not self.paths:
             return Selection({TEXT_PATH: None}, strict=True)
-        return Selection({parse_path(path): type for path, type in self.paths}, strict=False)
+        paths = {parse_path(path): type for path, type in self.paths}
+        return Selection(paths, strict=False, repeats=self.repeats)
 
     def records(self, content: bytes, line: int, check: Check) -> Iterator[Record]:
         """A record for each line; blank ones have no content.
@@ -95,20 +98,20 @@ class Jsonl(Format):
         """
         found: Found = record.layout
         told = redacted and "entities" in found.keys
-        return (edited(record.content, found, edits, {"entities": []} if told else {}) + "\n").encode()
+        return edited(record.content, found, edits, {"entities": []} if told else {}).encode()
 
     def annotated(self, record: Record, values: Mapping[str, object]) -> bytes:
         """The line with further members; those of the same names are replaced."""
         found: Found = record.layout
-        return (edited(record.content, found, [()] * len(found.slots), values) + "\n").encode()
+        return edited(record.content, found, [()] * len(found.slots), values).encode()
 
 
 def _record(raw: bytes, number: int, selection: Selection, check: Check) -> Record:
     try:
-        content = raw.decode("utf-8").strip(" \t\r\n")
-        if not content:
+        content = raw.decode("utf-8")
+        if not (begin := content.lstrip(" \t\r\n")):
             return Record(number, number + 1)
-        if not content.startswith("{"):
+        if not begin.startswith("{"):
             Selection({(): None}, strict=False).find(content, lambda text: str(text))
             return Record(number, number + 1, reason="not_object")
         found = selection.find(content, check)

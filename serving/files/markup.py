@@ -54,14 +54,15 @@ class _Reader(HTMLParser):
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=False)
-        self.texts: list[Mapped] = []
+        self.texts: list[tuple[Mapped, bool]] = []
+        """Each with whether it stands where character references are not read."""
         self._source = source
         self._lines = [0, *(found.end() for found in re.finditer("\n", source))]
         self._visible = Mapped()
         self._in_raw = False
         self._read_to = 0
 
-    def read(self) -> list[Mapped]:
+    def read(self) -> list[tuple[Mapped, bool]]:
         self.feed(self._source)
         self.close()
         self._text_to(len(self._source))
@@ -90,7 +91,7 @@ class _Reader(HTMLParser):
 
     def _flush(self) -> None:
         if self._visible.text.strip():
-            self.texts.append(self._visible)
+            self.texts.append((self._visible, self._in_raw))
         self._visible = Mapped()
 
     def _tag(self, tag: str, end: int, mark: str) -> None:
@@ -112,7 +113,7 @@ class _Reader(HTMLParser):
             if end - start >= _SHORTEST:
                 value = Mapped()
                 _referenced(self._source, at + start, at + end, value)
-                self.texts.append(value)
+                self.texts.append((value, False))
         self._in_raw = tag in RAW and not written.endswith("/>")
 
     def handle_endtag(self, tag: str) -> None:
@@ -129,7 +130,7 @@ class _Reader(HTMLParser):
         value = Mapped()
         value.add(self._source[at + inner : at + inner + length], at + inner)
         if length >= _SHORTEST:
-            self.texts.append(value)
+            self.texts.append((value, True))
         end = self._source.find(">", at + inner + length) + 1
         self._read_to = end or len(self._source)
 
@@ -166,19 +167,24 @@ class Html(WholeFile):
             yield Record(1, 2, reason="not_utf8" if self.encoding == "utf-8" else "not_decodable")
             return
         texts = _Reader(source).read()
-        for mapped in texts:
+        for mapped, _ in texts:
             _, reason = checked(mapped.text, check)
             if reason:
                 yield Record(1, 2, reason=reason)
                 return
-        slots = tuple(Slot(mapped.text) for mapped in texts)
-        yield Record(1, 2, slots, content=source, layout=tuple(tuple(mapped.places) for mapped in texts))
+        slots = tuple(Slot(mapped.text) for mapped, _ in texts)
+        layout = tuple((tuple(mapped.places), is_raw) for mapped, is_raw in texts)
+        yield Record(1, 2, slots, content=source, layout=layout)
 
     def written(self, record: Record, edits: Sequence[Sequence[Edit]], *, redacted: bool) -> bytes:
-        """The document with its new texts, escaped."""
+        """The document with its new texts, escaped.
+
+        What comes back to a script or comment does so as it was read there; what is put there instead of a
+        value must not be able to end it.
+        """
         every = [
             edit
-            for places, changes in zip(record.layout, edits, strict=True)
-            for edit in moved(places, changes, html.escape)
+            for (places, is_raw), changes in zip(record.layout, edits, strict=True)
+            for edit in moved(places, changes, str if is_raw and not redacted else html.escape)
         ]
         return applied(record.content, sorted(every)).encode(self.encoding, "xmlcharrefreplace")

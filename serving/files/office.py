@@ -80,7 +80,10 @@ class _Office(WholeFile):
             yield Record(1, 2, slots, content=content, layout=layout)
 
     def written(self, record: Record, edits: Sequence[Sequence[Edit]], *, redacted: bool) -> bytes:
-        """The archive with its new texts, and without metadata. Parts without a change keep their bytes."""
+        """The archive with its new texts; a redacted one is without metadata, authors and comments of XML.
+
+        Parts without a change keep their bytes.
+        """
         changes: dict[str, list[tuple[_Text, Sequence[Edit]]]] = {}
         for text, done in zip(record.layout, edits, strict=True):
             if done:
@@ -89,10 +92,10 @@ class _Office(WholeFile):
         with zipfile.ZipFile(io.BytesIO(record.content)) as source, zipfile.ZipFile(target, "w") as result:
             for info in source.infolist():
                 part = source.read(info)
-                if _METADATA.search(info.filename):
+                if redacted and _METADATA.search(info.filename):
                     part = _emptied(part)
                 elif info.filename.endswith((".xml", ".rels", ".vml")):
-                    part = _rewritten(part, changes.get(info.filename, ()))
+                    part = _rewritten(part, changes.get(info.filename, ()), redacted=redacted)
                 result.writestr(info, part, zipfile.ZIP_DEFLATED)
         return target.getvalue()
 
@@ -206,12 +209,22 @@ def _own(paragraph: Any) -> Iterator[Any]:
         yield from _own(child)
 
 
-def _rewritten(part: bytes, changes: Sequence[tuple[_Text, Sequence[Edit]]]) -> bytes:
-    """A part with edits, without names of authors and without comments of XML."""
+def _rewritten(part: bytes, changes: Sequence[tuple[_Text, Sequence[Edit]]], *, redacted: bool) -> bytes:
+    """A part with edits; a redacted one is without names of authors and comments of XML."""
     from lxml import etree
 
     root = _parsed(part)
     nodes = list(root.iter())
+    touched = redacted and _stripped(nodes)
+    for text, edits in changes:
+        _change(nodes, text, edits)
+    if not touched and not changes:
+        return part
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True))
+
+
+def _stripped(nodes: Sequence[Any]) -> bool:
+    """Take names of authors and comments of XML out of a part; returns whether there were any."""
     touched = False
     for node in nodes:
         if not isinstance(node.tag, str):
@@ -231,11 +244,7 @@ def _rewritten(part: bytes, changes: Sequence[tuple[_Text, Sequence[Edit]]]) -> 
             if _AUTHORS.search(name) and node.get(name):
                 node.set(name, "")
                 touched = True
-    for text, edits in changes:
-        _change(nodes, text, edits)
-    if not touched and not changes:
-        return part
-    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True))
+    return touched
 
 
 def _change(nodes: Sequence[Any], text: _Text, edits: Sequence[Edit]) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from configs.errors import UserError
@@ -46,7 +45,7 @@ class Parquet(Format):
     """A Parquet file. Rows are its units of place; a row that is put aside is missing from the result.
 
     Args:
-        columns: name of a column of texts, or of lists of texts → entity type of its whole values, or None.
+        columns: name of a column of texts, or of lists of them → entity type of its whole values, or None.
         codec: how pages are packed in the result.
     """
 
@@ -89,15 +88,11 @@ class Parquet(Format):
         columns = [(name, type, table.column(name).to_pylist()) for name, type in self.columns]
         for index in range(table.num_rows):
             slots: list[Slot] = []
-            layout: list[tuple[str, int | None]] = []
+            layout: list[tuple[str, tuple[int, ...]]] = []
             reason = ""
             for name, type, values in columns:
                 label = name if is_label(name) else ""
-                value = values[index]
-                parts = enumerate(value) if isinstance(value, list) else [(None, value)]
-                for at, part in parts:
-                    if part is None:
-                        continue
+                for at, part in _parts(values[index]):
                     text, reason = checked(part, check)
                     if reason:
                         break
@@ -130,7 +125,7 @@ class Parquet(Format):
         rows = [row for row, _ in done]
         if rows != list(range(table.num_rows)):
             table = table.take(pa.array(rows, pa.int64()))
-        by_column: dict[str, dict[int, list[tuple[int | None, str]]]] = {}
+        by_column: dict[str, dict[int, list[tuple[list[int], str]]]] = {}
         for row, (_, changes) in enumerate(done):
             for name, at, new in changes:
                 by_column.setdefault(name, {}).setdefault(row, []).append((at, new))
@@ -142,13 +137,13 @@ class Parquet(Format):
         """Rows."""
         return num_records
 
-    def join(self, shards: Iterable[Path], target: BinaryIO) -> None:
-        """One row group for each shard, with the schema of the input."""
+    def join(self, parts: Iterable[BinaryIO], target: BinaryIO) -> None:
+        """One row group for each piece, with the schema of the input."""
         import pyarrow.parquet as pq
 
         writer = None
-        for shard in shards:
-            table = _table(shard.read_bytes())
+        for part in parts:
+            table = _table(part.read())
             if writer is None:
                 writer = pq.ParquetWriter(target, table.schema, compression=self.codec)
             if table.num_rows:
@@ -203,7 +198,16 @@ def _table(stream: bytes) -> Any:
         return reader.read_all()
 
 
-def _with_changes(table: Any, name: str, changed: Mapping[int, Sequence[tuple[int | None, str]]]) -> Any:
+def _parts(value: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """The texts of a value, with their places in its lists."""
+    if isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from (((at, *place), part) for place, part in _parts(inner))
+    elif value is not None:
+        yield (), value
+
+
+def _with_changes(table: Any, name: str, changed: Mapping[int, Sequence[tuple[list[int], str]]]) -> Any:
     """A table with other values in some rows of a column, of the same type."""
     import pyarrow as pa
 
@@ -211,10 +215,10 @@ def _with_changes(table: Any, name: str, changed: Mapping[int, Sequence[tuple[in
     field, values = table.schema.field(index), table.column(index).to_pylist()
     for row, changes in changed.items():
         for at, new in changes:
-            if at is None:
-                values[row] = new
-            else:
-                values[row][at] = new
+            holder, place = values, row
+            for inner in at:
+                holder, place = holder[place], inner
+            holder[place] = new
     if pa.types.is_dictionary(field.type):
         column = pa.array(values, field.type.value_type).dictionary_encode().cast(field.type)
     else:

@@ -7,7 +7,6 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from pii.errors import RequestError
@@ -122,11 +121,10 @@ class Format(ABC):
         """How much of the result a piece's output makes up, in the unit in which `insert` counts."""
         return len(output)
 
-    def join(self, shards: Iterable[Path], target: BinaryIO) -> None:
-        """Write the finished outputs of all pieces of a file as one."""
-        for shard in shards:
-            with shard.open("rb") as part:
-                shutil.copyfileobj(part, target, 1 << 20)
+    def join(self, parts: Iterable[BinaryIO], target: BinaryIO) -> None:
+        """Write the finished outputs of all pieces as one; each is read before the next is asked for."""
+        for part in parts:
+            shutil.copyfileobj(part, target, 1 << 20)
 
     def insert(self, old: BinaryIO, parts: Iterable[tuple[int, bytes]], target: io.RawIOBase) -> None:
         """Write a result with further parts in it.

@@ -100,16 +100,19 @@ def further(text: str, found: Iterable[Span]) -> list[Span]:
             origins.setdefault(value, span)
     if not origins:
         return []
-    seeker, spans = Seeker(origins), list[Span]()
-    for start, end in _between(known, len(text)):
-        at = start
-        while at < end:
-            again = next(
-                (value for value in seeker.beginning(text, at) if _is_apart(text, at, value, end)), ""
-            )
-            if again:
-                spans.append(replace(origins[again], start=at, end=at + len(again), source="propagated"))
-            at += len(again) or 1
+    between = list(_between(known, len(text)))
+    # In most texts nothing stands again: a search in C says so before each place is looked at.
+    again = standing(origins, "\n".join(text[start:end] for start, end in between))
+    if not again:
+        return []
+    seeker, spans = Seeker(again), list[Span]()
+    for start, end in between:
+        done = start
+        for at, value in seeker.places(text[start:end]):
+            begin, stop = start + at, start + at + len(value)
+            if begin >= done and _is_apart(text, begin, stop):
+                spans.append(replace(origins[value], start=begin, end=stop, source="propagated"))
+                done = stop
     return spans
 
 
@@ -122,9 +125,6 @@ def _between(known: Iterable[Span], end: int) -> Iterable[tuple[int, int]]:
     yield done, end
 
 
-def _is_apart(text: str, start: int, value: str, limit: int) -> bool:
-    """Whether a value that begins at a place ends before the limit and is no part of a longer word."""
-    end = start + len(value)
-    if end > limit or joined(value[0], text[start - 1 : start]):
-        return False
-    return not joined(value[-1], text[end : end + 1])
+def _is_apart(text: str, start: int, end: int) -> bool:
+    """Whether what stands at a place is no part of a longer word."""
+    return not (joined(text[start], text[start - 1 : start]) or joined(text[end - 1], text[end : end + 1]))

@@ -467,9 +467,9 @@ def _concluded(text: str, plan: Plan, reading: Reading, looked: _Looked) -> Extr
         found = _combine(text, plan, reading, looked)
     else:
         found = _listed(text, plan, plan.lists, reading, looked)
-    if not plan.propagate:
+    again = tuple(further(text, found.spans)) if plan.propagate else ()
+    if not again:
         return found
-    again = tuple(further(text, found.spans))
     return replace(found, spans=tuple(sorted((*found.spans, *again))), propagated_spans=again)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pii.recurrence import Seeker, further, standing
+from pii.recurrence import Seeker, further, joined, standing, worth_seeking
 from pii.redaction import redact_verified
 from pii.spans import Span
 from serving.extractor import Extractor
@@ -66,6 +66,25 @@ def test_repetitions_are_the_values_and_touch_nothing(text: str, data: st.DataOb
     assert all(span.value(text) in values for span in repeated)
     everything = sorted([*known, *repeated])
     assert all(one.end <= other.start for one, other in itertools.pairwise(everything))
+
+
+@given(st.text("ab张三 .", max_size=60), st.data())
+def test_the_longest_value_that_is_a_word_repeats_at_each_place(text: str, data: st.DataObject) -> None:
+    """The oracle tries every value at every place."""
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
+    known = [Span(a, b, NAME) for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
+    values = sorted({span.value(text) for span in known if worth_seeking(span.value(text))}, key=len)[::-1]
+    taken = {at for span in known for at in range(span.start, span.end)}
+    expected, done = [], 0
+    for start in range(len(text)):
+        for value in values if start >= done else ():
+            end = start + len(value)
+            cut = joined(value[0], text[start - 1 : start]) or joined(value[-1], text[end : end + 1])
+            if text.startswith(value, start) and taken.isdisjoint(range(start, end)) and not cut:
+                expected.append(Span(start, end, NAME))
+                done = end
+                break
+    assert further(text, known) == expected
 
 
 def test_many_values_in_a_long_text_take_no_longer_than_few() -> None:

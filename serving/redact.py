@@ -138,7 +138,7 @@ def _by_slot(edits: Sequence[Edit], starts: Sequence[int], lengths: Sequence[int
 def main(argv: list[str] | None = None) -> int:
     """Redact files. Exit codes: see `serving.batch`."""
     parser = command_line.parser(
-        "redact", "Replace entities in JSONL, JSON, CSV, Parquet, text, HTML, Word and Excel files."
+        "redact", "Replace entities in JSONL, JSON, CSV, Parquet, text, HTML, Word, Excel and PDF files."
     )
     command_line.add_file_options(parser)
     command_line.add_column_options(parser)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pii.errors import RequestError
 from pii.redaction import LeakError
 from pii.spans import Span
 from serving.extractor import Extraction, Extractor
@@ -160,6 +161,8 @@ class Work:
             return "leak", None
         except UnicodeEncodeError:
             return "not_encodable", None
+        except RequestError as error:
+            return error.code, None
         counts.update(own)
         counts["rows"] += 1
         counts["truncated_parts"] += sum(len(one.truncated) for one in seen)

@@ -460,10 +460,13 @@ def test_office_files_with_parts_that_nobody_reads_are_refused(
     assert json.loads((tmp_path / "out.docx.bad.jsonl").read_bytes())["reason"] == reason
 
 
-def test_a_pdf_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
-    assert run(tmp_path / "a.pdf", tmp_path / "out.pdf") == 2
-    assert "PDF" in capsys.readouterr().err
+@pytest.mark.parametrize("ending", ["doc", "xls"])
+def test_older_office_files_are_refused_by_name(
+    tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"a.{ending}").write_bytes(b"x")
+    assert run(tmp_path / f"a.{ending}", tmp_path / "out") == 2
+    assert f"save it as .{ending}x first" in capsys.readouterr().err
 
 
 # --- compression, folders, addresses ----------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -15,10 +16,11 @@ from serving.files.lines import Jsonl, Text
 from serving.files.markup import Html
 from serving.files.office import Docx, Xlsx
 from serving.files.parquet import Parquet, codec_of, read_columns
+from serving.files.pdf import Pdf
 from serving.files.records import Check, Edit, Format, Record
 from serving.files.tables import Table, columns_of, read_header
 
-FormatName = Literal["jsonl", "json", "csv", "tsv", "parquet", "text", "html", "docx", "xlsx"]
+FormatName = Literal["jsonl", "json", "csv", "tsv", "parquet", "text", "html", "docx", "xlsx", "pdf"]
 FORMATS: tuple[str, ...] = get_args(FormatName)
 
 _ENDINGS: Mapping[str, FormatName] = {
@@ -42,13 +44,17 @@ _ENDINGS: Mapping[str, FormatName] = {
     ".xhtml": "html",
     ".docx": "docx",
     ".xlsx": "xlsx",
+    ".pdf": "pdf",
 }
 
 _REFUSED = {
-    ".pdf": "text of a PDF cannot be taken out in place; extract its text first",
     ".doc": "save it as .docx first",
     ".xls": "save it as .xlsx first",
 }
+
+
+_LIBRARIES = {"docx": ("lxml",), "xlsx": ("lxml",), "pdf": ("pypdfium2", "pikepdf", "PIL")}
+"""What is installed by the extra ``documents`` alone."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +137,10 @@ def bound(name: str, options: Options, file: BinaryIO, *, alone: bool) -> Format
     """
     chosen = options.format or format_of(name, alone=alone)
     columns = tuple(options.columns.items())
+    _refuse_without_libraries(name, chosen)
     if chosen is None:
         return Unknown()
-    if options.columns and chosen in ("text", "html", "docx", "xlsx"):
+    if options.columns and chosen in ("text", "html", "docx", "xlsx", "pdf"):
         raise UserError(f"{name}: {chosen} has no columns; leave out --columns")
     if chosen == "jsonl":
         return _checked_paths(Jsonl(columns))
@@ -153,7 +160,15 @@ def bound(name: str, options: Options, file: BinaryIO, *, alone: bool) -> Format
         return Docx()
     if chosen == "xlsx":
         return Xlsx()
+    if chosen == "pdf":
+        return Pdf()
     return Text(options.encoding)
+
+
+def _refuse_without_libraries(name: str, chosen: FormatName | None) -> None:
+    for library in _LIBRARIES.get(chosen or "", ()):
+        if importlib.util.find_spec(library) is None:
+            raise UserError(f"{name}: reading {chosen} needs {library}; install the extra documents")
 
 
 def _checked_paths(format: Jsonl | JsonDocument) -> Format:

@@ -1,0 +1,296 @@
+"""PDF: its pages are read as text, and written anew as pictures with boxes, behind them the redacted text.
+
+Nothing of the old file goes into the new one but what its pages look like. Taking the characters out of a
+page in place is not enough: a subset font holds the letters that were used, often in order of their first
+use, with their codes, widths and Unicode values, and so the letters that nobody uses any more are what was
+taken out. Structure trees, bookmarks, layers, metadata and older revisions say it again.
+
+Read and drawn by PDFium; what cannot be read for sure is refused by name.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pii.errors import RequestError
+from serving.files.documents import MAX_DOCUMENT_BYTES, WholeFile
+from serving.files.pdf_pages import Pages, writer
+from serving.files.records import Check, Edit, Record, Slot
+
+MAX_PICTURED = 0.5
+"""Where pictures take more of a page, the page may be one: a scan, with or without a text behind it."""
+
+SAME_PLACE = 0.1
+"""How far apart the edges of a text painted twice may be, as a share of its height."""
+
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffd-\uffff]|[\ue000-\uf8ff]{2}")
+"""There is no Unicode value, or a font has an alphabet of its own; a private character alone is a bullet."""
+
+_INVISIBLE = (3, 7)
+"""Modes of text that is not painted: the text that a reader of characters has put behind a scan."""
+
+_LINK, _POPUP = 2, 16
+"""Subtypes (PDFium, fpdf_annot.h) that show nothing: areas to click on, and windows of notes."""
+
+_KNOWN_COLLECTIONS = ("GB1", "CNS1", "Japan1", "Korea1")
+"""Adobe's collections of East Asian characters, whose numbers have known Unicode values."""
+
+_SYMBOLIC = 4
+"""A flag of a font descriptor: the font has codes of its own (ISO 32000-1, table 123)."""
+
+MAX_DEPTH = 15
+"""Forms within forms; deeper ones are refused."""
+
+_SHOWS_TEXT = re.compile(rb"(?:^|\s)BT\s")
+
+
+@dataclass(frozen=True)
+class Pdf(WholeFile):
+    """A PDF file."""
+
+    name = "pdf"
+
+    def records(self, content: bytes, line: int, check: Check) -> Iterator[Record]:
+        """The document: a slot for each page.
+
+        Reasons: ``not_pdf``, ``encrypted``, ``has_form``, ``has_signature``, ``has_attachments``,
+        ``has_notes``, ``page_without_text``, ``page_is_picture``, ``unreadable_text``.
+        """
+        try:
+            with _opened(content) as document:
+                _refuse_document(document)
+                _refuse_hidden_text(content)
+                texts = [_read(page) for page in _pages(document)]
+            slots = tuple(Slot(check(text)) for text, _ in texts)
+        except RequestError as error:
+            yield Record(1, 2, reason=error.code)
+        else:
+            yield Record(1, 2, slots, content=content, layout=tuple(places for _, places in texts))
+
+    def written(self, record: Record, edits: Sequence[Sequence[Edit]], *, redacted: bool) -> bytes:
+        """The new file. Raises RequestError: ``document_too_large``, ``unreadable_text``."""
+        new = Pages()
+        with _opened(record.content) as document:
+            for page, slot, places, changes in zip(
+                _pages(document), record.slots, record.layout, edits, strict=True
+            ):
+                # What the policy keeps is no secret, and needs no box.
+                hidden = [(a, b, text) for a, b, text in changes if text != slot.text[a:b]]
+                new.add(page, slot.text, places, hidden)
+                if new.num_bytes > MAX_DOCUMENT_BYTES:
+                    raise _refused("document_too_large")
+        return new.saved()
+
+
+def _refused(reason: str) -> RequestError:
+    return RequestError(reason, "document", "the document cannot be redacted for sure")
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Any]:
+    """A document of PDFium. Raises RequestError where PDFium fails: ``not_pdf``, ``encrypted``."""
+    import pypdfium2
+    from pypdfium2.raw import FPDF_ERR_PASSWORD
+
+    try:
+        with pypdfium2.PdfDocument(content) as document:
+            yield document
+    except pypdfium2.PdfiumError as error:
+        raise _refused("encrypted" if error.err_code == FPDF_ERR_PASSWORD else "not_pdf") from None
+
+
+def _pages(document: Any) -> Iterator[Any]:
+    """One page after the other; only one is held."""
+    for index in range(len(document)):
+        page = document[index]
+        yield page
+        page.close()
+
+
+def _refuse_document(document: Any) -> None:
+    """Raises RequestError where there is more than pages."""
+    from pypdfium2 import raw
+
+    if raw.FPDF_GetSecurityHandlerRevision(document) >= 0:
+        raise _refused("encrypted")
+    if raw.FPDF_GetSignatureCount(document) > 0:
+        raise _refused("has_signature")
+    if document.get_formtype() != raw.FORMTYPE_NONE:
+        raise _refused("has_form")
+    if document.count_attachments():
+        raise _refused("has_attachments")
+
+
+def _refuse_hidden_text(content: bytes) -> None:
+    """Raises RequestError where letters do not say what they are, or stand in what a page is painted with.
+
+    Such paints are patterns (watermarks), shapes of letters that are text themselves, and masks.
+    """
+    pikepdf = writer()
+    try:
+        with pikepdf.open(io.BytesIO(content)) as document:
+            parts = list(_parts(document))
+            fonts = (part for part in parts if part.get("/Type") == "/Font")
+            if not all(map(_is_legible, fonts)) or any(map(_shows_text, _paints(parts))):
+                raise _refused("unreadable_text")
+    except RequestError:
+        raise
+    except (pikepdf.PdfError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        # An object of another kind than its place asks for.
+        raise _refused("not_pdf") from None
+
+
+def _parts(document: Any) -> Iterator[Any]:
+    """All dictionaries of a file, those of streams among them."""
+    from pikepdf import Array, Dictionary, Stream
+
+    waiting = list(document.objects)
+    while waiting:
+        one = waiting.pop()
+        inner = list(one) if isinstance(one, Array) else []
+        if isinstance(one, Dictionary | Stream):
+            yield one
+            inner = list((one.stream_dict if isinstance(one, Stream) else one).values())
+        # What is indirect is in the list of objects itself.
+        waiting += [part for part in inner if isinstance(part, Array | Dictionary) and not part.is_indirect]
+
+
+def _is_legible(font: Any) -> bool:
+    """Whether the codes of a font have a Unicode value by the font's own words.
+
+    Where they have none, a reader supposes that a code is a Latin letter. Of a name of a letter that it does
+    not know PDFium says so, see `_text`.
+    """
+    if "/ToUnicode" in font or font.get("/Subtype") in ("/CIDFontType0", "/CIDFontType2"):
+        return True
+    encoding = font.get("/Encoding")
+    if font.get("/Subtype") == "/Type0":
+        system = font.DescendantFonts[0].get("/CIDSystemInfo", {})
+        return str(system.get("/Ordering", "")) in _KNOWN_COLLECTIONS and not str(encoding).startswith(
+            "/Identity"
+        )
+    descriptor = font.get("/FontDescriptor", {})
+    if not any(key in descriptor for key in ("/FontFile", "/FontFile2", "/FontFile3")):
+        return bool(font.get("/Subtype") != "/Type3")
+    is_symbolic = bool(int(descriptor.get("/Flags", 0)) & _SYMBOLIC)
+    return encoding is not None and not (is_symbolic and font.get("/Subtype") == "/TrueType")
+
+
+def _paints(parts: Sequence[Any]) -> Iterator[Any]:
+    """Streams of patterns, letters of fonts of Type 3, and groups of soft masks."""
+    for one in parts:
+        if one.get("/PatternType") == 1:
+            yield one
+        if one.get("/Subtype") == "/Type3":
+            yield from one.get("/CharProcs", {}).values()
+        if one.get("/S") in ("/Alpha", "/Luminosity"):
+            yield one.get("/G")
+
+
+def _shows_text(paint: Any, depth: int = 0) -> bool:
+    """Whether a stream, or a form that it uses, shows text."""
+    from pikepdf import Stream
+
+    if not isinstance(paint, Stream) or paint.get("/Subtype") == "/Image":
+        return False
+    if depth == MAX_DEPTH or _SHOWS_TEXT.search(paint.read_bytes()):
+        return True
+    resources: Any = paint.get("/Resources", {})
+    return any(_shows_text(form, depth + 1) for form in resources.get("/XObject", {}).values())
+
+
+def _read(page: Any) -> tuple[str, tuple[int, ...]]:
+    """The text of a page in reading order, and for each of its code points the index of PDFium's character.
+
+    Raises RequestError where something would be seen and is not read.
+    """
+    from pypdfium2 import raw
+
+    for index in range(raw.FPDFPage_GetAnnotCount(page)):
+        note = raw.FPDFPage_GetAnnot(page, index)
+        subtype = raw.FPDFAnnot_GetSubtype(note)
+        raw.FPDFPage_CloseAnnot(note)
+        if subtype not in (_LINK, _POPUP):
+            raise _refused("has_notes")
+    chars = page.get_textpage()
+    text, places = _text(chars)
+    parts = list(page.get_objects(max_depth=1))
+    if parts and not text.strip():
+        raise _refused("page_without_text")
+    pictures = [part for part in parts if _has_picture(page, part)]
+    painted = list(page.get_objects([raw.FPDF_PAGEOBJ_TEXT]))
+    if sum(_share(page, part) for part in pictures) > MAX_PICTURED or (
+        pictures and any(raw.FPDFTextObj_GetTextRenderMode(one) in _INVISIBLE for one in painted)
+    ):
+        raise _refused("page_is_picture")
+    _refuse_unread(chars, painted)
+    return text, places
+
+
+def _text(chars: Any) -> tuple[str, tuple[int, ...]]:
+    """What PDFium reads, without its carriage returns. Raises RequestError: ``unreadable_text``."""
+    from pypdfium2 import raw
+
+    text: list[str] = []
+    places: list[int] = []
+    for index in range(chars.count_chars()):
+        if raw.FPDFText_HasUnicodeMapError(chars, index) == 1:
+            raise _refused("unreadable_text")
+        # A hyphen at which two lines were joined has no value of its own.
+        is_hyphen = raw.FPDFText_IsHyphen(chars, index) == 1
+        char = "-" if is_hyphen else chr(raw.FPDFText_GetUnicode(chars, index))
+        if text and "\udc00" <= char <= "\udfff" and "\ud800" <= text[-1] <= "\udbff":
+            text[-1] = (text[-1] + char).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        elif char != "\r" or raw.FPDFText_IsGenerated(chars, index) != 1:
+            text.append(char)
+            places.append(index)
+    read = "".join(text)
+    if _UNREADABLE.search(read):
+        raise _refused("unreadable_text")
+    return read, tuple(places)
+
+
+def _has_picture(page: Any, part: Any) -> bool:
+    from pypdfium2 import raw
+
+    if part.type == raw.FPDF_PAGEOBJ_FORM:
+        return any(page.get_objects([raw.FPDF_PAGEOBJ_IMAGE], form=part))
+    return bool(part.type == raw.FPDF_PAGEOBJ_IMAGE)
+
+
+def _share(page: Any, part: Any) -> float:
+    """How much of the page a part covers, 0 to 1."""
+    left, bottom, right, top = page.get_bbox()
+    a, b, c, d = part.get_bounds()
+    width, height = min(c, right) - max(a, left), min(d, top) - max(b, bottom)
+    return float(max(0.0, width) * max(0.0, height) / ((right - left) * (top - bottom)))
+
+
+def _refuse_unread(chars: Any, painted: Sequence[Any]) -> None:
+    """Raises RequestError where PDFium has left out a text.
+
+    It leaves out what it takes for a second coat of a text before it, and goes by nearness: a digit beside an
+    equal one may be left out too. What lies exactly on a text that was read is no news.
+    """
+    from pypdfium2 import raw
+
+    read: dict[int, list[tuple[float, ...]]] = {}
+    for one in painted:
+        edges = one.get_bounds()
+        among = read.setdefault(id(one.container), [])
+        if raw.FPDFTextObj_GetText(one, chars, None, 0) > 2:  # bytes; an empty text has its end alone
+            among.append(edges)
+            continue
+        height = edges[3] - edges[1]
+        is_inked = height > 0 and edges[2] > edges[0]
+        coats = (
+            all(abs(a - b) < SAME_PLACE * height for a, b in zip(edges, other, strict=True))
+            for other in among
+        )
+        if is_inked and not any(coats):
+            raise _refused("unreadable_text")

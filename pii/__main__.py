@@ -19,6 +19,7 @@ COMMANDS = {
     "data pairs": ("training.mistakes", "pair a model's own mistakes with the right answers, for dpo"),
     "data inspect": ("data_pipeline.highlight", "show labelled documents with their spans marked"),
     "base": ("training.pretrain", "make the embedded base model from nothing"),
+    "tagger": ("training.tagger", "make the character tagger from nothing"),
     "base adopt": ("training.adoption", "house a Llama-architecture model or a GGUF file as Qwen2"),
     "bench serve": ("evaluation.bench_serve", "compare the service with its engine and with the usual loop"),
     "soak": ("evaluation.soak", "keep a service under twice its load, and look for anything wrong"),

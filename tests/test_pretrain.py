@@ -30,14 +30,15 @@ from training.bare import SMALLEST, Architecture, make_config
 from training.copying import MANY, ONE, WHOLE, CopyTasks
 from training.device import can_compile
 from training.endless import Example, Pool, Stream, cut
+from training.endless_run import HISTORY, STATE
 from training.induction import install
 from training.learner import Learner
 from training.lessons import Lessons, licence_clean
 from training.pretrain_recipe import BaseRecipe, BatchSizes
-from training.pretrain_run import HISTORY, STATE, PretrainRun
+from training.pretrain_run import PretrainRun
 from training.probes import make_probe
 from training.progress import Progress, batches
-from training.tagging import UNTAGGED, Tagger, tags
+from training.tagging import UNTAGGED, TagHead, tags
 from training.tokenizer import load as load_tokenizer
 from training.tokenizer import train as train_tokenizer
 
@@ -65,7 +66,7 @@ def recipe_of(**changes: Any) -> BaseRecipe:
 @pytest.fixture(scope="module")
 def lessons() -> Lessons:
     recipe = recipe_of()
-    return Lessons(recipe, recipe.data_config())
+    return Lessons(recipe)
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +144,12 @@ def test_the_answer_of_a_copy_task_is_what_its_instruction_asks_for(seed: int):
 
 def test_an_example_depends_on_its_phase_and_index_alone(stream: Stream, lessons: Lessons):
     first, second = stream.recipe.phases
-    again = Stream(recipe_of(), Lessons(recipe_of(), recipe_of().data_config()), stream._plain)
+    again = Stream(recipe_of(), Lessons(recipe_of()), stream._plain)
     wanted = [stream.example(first, index) for index in range(12)]
     assert [again.example(first, index) for index in reversed(range(12))] == wanted[::-1]
     assert len({tuple(e.ids) for e in wanted if isinstance(e, Example)}) > 10
     assert lessons.draw(first, 3) != lessons.draw(second, 3)
-    other_seed = Lessons(recipe_of(seed=1), recipe_of().data_config())
+    other_seed = Lessons(recipe_of(seed=1))
     assert [other_seed.draw(first, i) for i in range(5)] != [lessons.draw(first, i) for i in range(5)]
 
 
@@ -271,7 +272,7 @@ def test_the_head_of_the_auxiliary_task_learns_from_what_is_tagged_alone():
     torch.manual_seed(0)
     hidden, wanted = torch.randn(4, 20, 32), torch.randint(0, 5, (4, 20))
     wanted[:, :3] = UNTAGGED
-    tagger = Tagger(32)
+    tagger = TagHead(32)
     optimizer = torch.optim.Adam(tagger.parameters(), lr=0.05)
     losses = []
     for _ in range(60):

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from pii.model_folder import ModelManifest
+from pii.tagger_folder import TaggerManifest
 from training.base import MODELSCOPE
 
 
@@ -31,6 +32,31 @@ def render(manifest: ModelManifest) -> str:
         "## Limits\n\n"
         "Finds what its training data marked, in Chinese and English; other languages were not taught."
         " It misses mentions: read the leakage of an evaluation on your own text before relying on it.",
+        "## Versions\n\n" + _table(manifest.versions),
+    ]
+    return "\n\n".join(section.rstrip() for section in sections) + "\n"
+
+
+def render_tagger(manifest: TaggerManifest) -> str:
+    """The card of a character tagger."""
+    facts = {
+        "language": ["zh", "en"],
+        "pipeline_tag": "token-classification",
+        "library_name": "onnx",
+        "tags": ["pii", "named-entity-recognition", "privacy"],
+    }
+    sections = [
+        f"---\n{yaml.safe_dump(facts, sort_keys=False)}---",
+        "# Character tagger",
+        "Says of every character of a text which entity it belongs to. Made from nothing (random weights):"
+        f" {manifest.num_parameters:,} parameters, windows of {manifest.window_chars:,} characters with a"
+        f" margin of {manifest.window_margin:,}. A detector beside the model and the patterns of this program;"
+        " what it is worth together with them, the evaluation of a model folder says.",
+        "## Use\n\n    pii extract notes.jsonl -o found.jsonl --set extractor.tagger=THIS_FOLDER\n",
+        "## Entity types\n\n" + ", ".join(manifest.entity_types),
+        "## Data\n\n" + _sources(manifest.data_sources),
+        "## Training\n\n" + _table(manifest.training),
+        "## Hyperparameters\n\n" + _table(manifest.hyperparameters),
         "## Versions\n\n" + _table(manifest.versions),
     ]
     return "\n\n".join(section.rstrip() for section in sections) + "\n"

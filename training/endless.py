@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -61,11 +61,22 @@ class Batch:
     num_tokens: int
 
 
+class Counted(Protocol):
+    """A batch of which is known how many tokens it has without padding."""
+
+    @property
+    def num_tokens(self) -> int:
+        """How many."""
+
+
+_Batch = TypeVar("_Batch", bound=Counted)
+
+
 @dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Generic[_Batch]):
     """Examples that were made together: batches in random order, and what was left out, by reason."""
 
-    batches: list[Batch]
+    batches: list[_Batch]
     left_out: Counter[str]
 
 
@@ -100,7 +111,7 @@ class Stream:
         tagged = self.recipe.tagging is not None and kind in ("extraction", "inserted")
         return Example(kind, ids, weights, tags(self._plain, [*messages]) if tagged else [])
 
-    def pool(self, phase: Phase, start: int, count: int, batch_tokens: int) -> Pool:
+    def pool(self, phase: Phase, start: int, count: int, batch_tokens: int) -> Pool[Batch]:
         """Examples `start` to ``start + count`` of a phase, as batches of at most so many padded tokens."""
         made = [self.example(phase, index) for index in range(start, start + count)]
         left_out = Counter(item for item in made if isinstance(item, str))
@@ -149,10 +160,10 @@ def open_stream(recipe: BaseRecipe, tokenizer_folder: Path) -> Stream:
 
     keep_quiet()
     tokenizer: Any = load(tokenizer_folder)
-    return Stream(recipe, Lessons(recipe, recipe.data_config()), tokenizer)
+    return Stream(recipe, Lessons(recipe), tokenizer)
 
 
-def make_pool(task: Task) -> Pool:
+def make_pool(task: Task) -> Pool[Batch]:
     """One pool of the stream."""
     name, start, count, batch_tokens = task
     phase = next(phase for phase in _stream.recipe.phases if phase.name == name)

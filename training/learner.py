@@ -15,7 +15,7 @@ from training.compilation import compile_layers
 from training.device import Device
 from training.endless import Batch
 from training.pretrain_recipe import KINDS, RateRecipe, TaggingRecipe
-from training.tagging import Tagger
+from training.tagging import TagHead
 
 
 class Learner:
@@ -47,7 +47,8 @@ class Learner:
             compile_layers(self.model)
             self._judge = torch.compile(_judge, dynamic=True)
         self._tagging = tagging
-        self.tagger = Tagger(model.config.hidden_size).to(self.device)
+        self.model.train()
+        self.tagger = TagHead(model.config.hidden_size).to(self.device)
         self._rates, self._rounds = rates, device.precision == "bf16"
         matrices, tables, vectors = _by_shape(model)
         vectors += list(self.tagger.parameters())
@@ -156,6 +157,10 @@ class Learner:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "tally": self._tally,
         }
+
+    def shapes(self) -> dict[str, list[int]]:
+        """Name → shape of the model's weights."""
+        return {name: list(values.shape) for name, values in self.model.state_dict().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a `state`, wherever it was computed."""

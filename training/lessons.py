@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from random import Random
+from typing import Any
 from zlib import crc32
 
+from configs.reader import dump
 from data_pipeline import rendering
 from data_pipeline.casting import PEOPLE_KNOWN
-from data_pipeline.inputs import read_conversations
+from data_pipeline.inputs import chat_state, read_conversations
 from data_pipeline.recipe import DataConfig
 from data_pipeline.rewording import Rewording
 from data_pipeline.splits import Split, synthetic_split
@@ -23,7 +26,7 @@ from data_pipeline.synthesis import Synthesiser
 from pii import codec
 from pii.spans import Document
 from training.copying import CopyTasks
-from training.pretrain_recipe import BaseRecipe, Kind, Phase
+from training.pretrain_recipe import EndlessRecipe, Kind, Phase
 
 _ROOM = 1 << 40
 """Indices of documents that each phase has for itself; the first ones are those of `pii data`."""
@@ -38,15 +41,31 @@ def licence_clean(data: DataConfig) -> DataConfig:
     return data.model_copy(update={"licences": ("permissive",)})
 
 
+def data_identity(data: DataConfig) -> str:
+    """Hash of what is taught."""
+    return sha256(dump(licence_clean(data)).encode()).hexdigest()
+
+
+def sources_of(data: DataConfig) -> dict[str, Any]:
+    """Source → licence of what is taught, for a manifest."""
+    clean = licence_clean(data)
+    chats = {
+        f"chat.{name}": {"licence": source.licence}
+        for name, source in clean.chat.sources.items()
+        if chat_state(name, source, clean) == "used"
+    }
+    return {"synthetic": {"licence": "the project's own"}, **chats}
+
+
 class Lessons:
     """The conversations of a run.
 
     Args:
-        recipe: seed and phases.
-        data: the data recipe that it names.
+        recipe: its seed, and the data recipe that it names.
     """
 
-    def __init__(self, recipe: BaseRecipe, data: DataConfig) -> None:
+    def __init__(self, recipe: EndlessRecipe) -> None:
+        data = recipe.data_config()
         self._recipe, self._data = recipe, licence_clean(data)
         synthesis = data.synthetic.synthesis
         self._any_family = Synthesiser(synthesis, data.seed)
@@ -66,15 +85,27 @@ class Lessons:
             return kind, self._copy_tasks.draw(rng)
         if kind == "chat":
             return kind, rng.choice(self._chat).messages
-        first = _ROOM * (1 + crc32(phase.name.encode())) + index * _ATTEMPTS
-        document = self._document(kind, first, rng)
-        if document is None:
-            return kind, "held out" if kind == "extraction" else "no place for a value"
-        if rng.random() < phase.reworded:
-            document = self._reword(document, rng)
-        return kind, self._request(document, phase, rng)
+        document = self._document(kind, phase, index, rng)
+        return kind, document if isinstance(document, str) else self._request(document, phase, rng)
 
-    def _document(self, kind: Kind, first: int, rng: Random) -> Document | None:
+    def labelled(self, phase: Phase, index: int) -> Document | str:
+        """A window of document `index` of a phase with its entities, or the reason why there is none.
+
+        The entities are those of the default types. The phase has to mix documents alone.
+        """
+        rng = Random(f"{self._recipe.seed}/{phase.name}/{index}")
+        kind: Kind = rng.choices(list(phase.mix), list(phase.mix.values()))[0]
+        document = self._document(kind, phase, index, rng)
+        return document if isinstance(document, str) else self._window(document, None, phase, rng)
+
+    def _document(self, kind: Kind, phase: Phase, index: int, rng: Random) -> Document | str:
+        document = self._drawn(kind, phase, index, rng)
+        if document is None:
+            return "held out" if kind == "extraction" else "no place for a value"
+        return self._reword(document, rng) if rng.random() < phase.reworded else document
+
+    def _drawn(self, kind: Kind, phase: Phase, index: int, rng: Random) -> Document | None:
+        first = _ROOM * (1 + crc32(phase.name.encode())) + index * _ATTEMPTS
         for index in range(first, first + _ATTEMPTS):
             if kind == "inserted":
                 sentence = self._sentence(rng)
@@ -95,15 +126,22 @@ class Lessons:
         return Document(said, (), source="inserted", language=row.language, types=(), meta=known)
 
     def _request(self, document: Document, phase: Phase, rng: Random) -> Sequence[codec.Message] | str:
-        """One window of a document, with what is asked of it and the answer."""
+        """A window of a document, with what is asked of it and the answer."""
         data = self._data
         request = rendering.draw_request(
             document, rng, subset_share=data.subset_share, optional_share=data.optional_share
         )
+        window = self._window(document, request, phase, rng)
+        return rendering.conversation(window) if rendering.is_provable(window) else "ambiguous"
+
+    def _window(
+        self, document: Document, request: Sequence[str] | None, phase: Phase, rng: Random
+    ) -> Document:
+        """One window of a document, with the entities that are asked for."""
+        data = self._data
         chars = min(phase.window_chars or data.window_chars, data.window_chars)
         margin = data.window_margin * chars // data.window_chars
-        window = rng.choice(rendering.cut(rendering.asked_for(document, request), chars, margin))
-        return rendering.conversation(window) if rendering.is_provable(window) else "ambiguous"
+        return rng.choice(rendering.cut(rendering.asked_for(document, request), chars, margin))
 
     def _split(self, document: Document) -> Split:
         return synthetic_split(document, self._data.seed, self._data.synthetic.held_out_families)

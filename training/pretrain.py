@@ -9,21 +9,17 @@ trains nothing.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.command import config_of, parser, run
 from configs.errors import StageError
-from configs.reader import dump
 from configs.stage import Stage, versions
-from data_pipeline.inputs import chat_state
 from pii import codec
 from pii.model_folder import ModelManifest
 from pii.taxonomy import shipped
-from training.lessons import licence_clean
+from training.lessons import data_identity, sources_of
 from training.pretrain_recipe import BaseRecipe
 from training.silence import keep_quiet
 
@@ -58,10 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def folder_of(recipe: BaseRecipe) -> Path:
     """The folder of the run."""
-    if recipe.folder is not None:
-        return recipe.folder
-    cache = os.environ.get("PII_CACHE")
-    return (Path(cache) if cache else Path.home() / ".cache/pii-extraction") / "base"
+    return recipe.folder_or("base")
 
 
 def pretrain(recipe: BaseRecipe) -> bool:
@@ -70,12 +63,13 @@ def pretrain(recipe: BaseRecipe) -> bool:
     Raises StageError: another process trains in the folder, or its checkpoint is of another model.
     """
     folder = folder_of(recipe)
-    stage = Stage("base", folder, recipe, {"data": _data_identity(recipe)})
+    stage = Stage("base", folder, recipe, {"data": data_identity(recipe.data_config())})
     if stage.is_current():
         logger.info("%s: nothing to do, the run is finished", folder)
         return True
     stage.begin()
-    from training.pretrain_run import HISTORY, PretrainRun
+    from training.endless_run import HISTORY
+    from training.pretrain_run import PretrainRun
 
     job = PretrainRun(recipe, folder)
     if not job.learn():
@@ -92,16 +86,13 @@ def export(recipe: BaseRecipe, target: Path) -> None:
 
     Raises StageError: there is no checkpoint.
     """
-    from training.pretrain_run import STATE, PretrainRun
+    from training.endless_run import STATE
+    from training.pretrain_run import PretrainRun
 
     folder = folder_of(recipe)
     if not (folder / STATE).is_file():
         raise StageError(f"{folder}: no checkpoint; run `pii base` first")
     _write_model(PretrainRun(recipe, folder), target)
-
-
-def _data_identity(recipe: BaseRecipe) -> str:
-    return sha256(dump(licence_clean(recipe.data_config())).encode()).hexdigest()
 
 
 def _write_model(job: PretrainRun, target: Path) -> None:
@@ -110,12 +101,7 @@ def _write_model(job: PretrainRun, target: Path) -> None:
     from training.folder import write_model_folder
 
     recipe, model = job.recipe, job.learner.model
-    data = licence_clean(recipe.data_config())
-    chats = {
-        f"chat.{name}": {"licence": source.licence}
-        for name, source in data.chat.sources.items()
-        if chat_state(name, source, data) == "used"
-    }
+    data = recipe.data_config()
     decisive = {"architecture", "induction", "tokens", "phases", "rates", "schedule", "seed"}
     manifest = ModelManifest(
         codec_version=codec.VERSION,
@@ -128,8 +114,8 @@ def _write_model(job: PretrainRun, target: Path) -> None:
         base_model="config",
         method="pretraining",
         hyperparameters=recipe.model_dump(mode="json", include=decisive),
-        data_identity=_data_identity(recipe),
-        data_sources={"synthetic": {"licence": "the project's own"}, **chats},
+        data_identity=data_identity(recipe.data_config()),
+        data_sources=sources_of(data),
         num_parameters=model.num_parameters(),
         training=job.progress.facts(),
         versions=versions("torch", "transformers", "tokenizers"),

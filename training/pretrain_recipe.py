@@ -1,7 +1,11 @@
-"""The schema of ``base.yaml``: how the embedded base model is made from nothing."""
+"""The schema of ``base.yaml``: how the embedded base model is made from nothing.
+
+What every run on the endless stream has (`EndlessRecipe`) is the tagger's too (`training.tagger_recipe`).
+"""
 
 from __future__ import annotations
 
+import os
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal, Self
@@ -97,29 +101,24 @@ class ProbeRecipe(StrictConfig):
     every_steps: int = Field(default=1000, gt=0)
     """Optimizer steps between measurements; each is one line of ``history.jsonl`` and of the log."""
     documents: int = Field(default=100, gt=0)
-    """Held-out documents of each set whose answers are predicted token by token."""
+    """Held-out documents of each set that are looked at."""
+
+
+class AnsweringProbeRecipe(ProbeRecipe):
+    """With answers: all are predicted token by token."""
+
     answered: int = Field(default=20, ge=0)
-    """Of them, how many the model answers freely, for entity F1; 0: none."""
+    """Of the documents, how many the model answers freely, for entity F1; 0: none."""
 
 
-class BaseRecipe(StrictConfig):
-    """``base.yaml``."""
+class EndlessRecipe(StrictConfig):
+    """What every run on the endless stream of generated documents has."""
 
     folder: Path | None = None
-    """Checkpoint, tokenizer, history and the finished ``model/``; null: ``base`` in ``$PII_CACHE``, or else
-    in ``~/.cache/pii-extraction``."""
+    """Checkpoint, history and what is made; null: one in ``$PII_CACHE``, or else in
+    ``~/.cache/pii-extraction``."""
     data: Path = Path("mini/data.yaml")
     """The data recipe, relative to the shipped recipes: documents, held-out families, windows and chat."""
-    tokenizer: Path | None = None
-    """A tokenizer folder; null: one is trained first and kept in the run's folder."""
-    tokenizer_documents: int = Field(default=20_000, gt=0)
-    """Generated documents that a new tokenizer is trained on, beside the chat."""
-    architecture: Architecture = Architecture()
-    """Sizes of the model."""
-    induction: bool = True
-    """Begin with heads that copy (`training.induction`); false: with random weights alone."""
-    context_tokens: int = Field(default=1024, ge=64)
-    """Most tokens of an example; longer ones are left out and counted, never cut."""
     tokens: int = Field(gt=0)
     """Tokens of the whole run, without padding; the schedule follows them."""
     phases: tuple[Phase, ...] = Field(min_length=1)
@@ -130,8 +129,6 @@ class BaseRecipe(StrictConfig):
     """On an accelerator."""
     rates: RateRecipe = RateRecipe()
     """The optimizers."""
-    tagging: TaggingRecipe | None = None
-    """The auxiliary task; null: answers alone."""
     schedule: ScheduleRecipe = ScheduleRecipe(shape="wsd", warmup=0.01, floor=0.02, decay=0.2)
     """The rates over the run's tokens; a `warmup` of 1 and more is a number of tokens."""
     max_minutes: float | None = Field(default=None, gt=0)
@@ -143,7 +140,7 @@ class BaseRecipe(StrictConfig):
     workers: int = Field(default=2, ge=0)
     """Processes that make examples ahead of time; 1: the training process itself; 0: one for each core."""
     compiled: bool | None = None
-    """Compile the model: 1.7 times the tokens a second on a CPU, after half a minute. A run that is
+    """Compile the network: 1.7 times the tokens a second on a CPU, after half a minute. A run that is
     stopped and goes on is then the same up to rounding alone. null: where there is a C++ compiler."""
     precision: Precision = "auto"
     """Number format of the products; auto: bf16 where the device multiplies it fast, else fp32."""
@@ -158,12 +155,6 @@ class BaseRecipe(StrictConfig):
             raise ValueError("phases: two have the same name")
         return self
 
-    @model_validator(mode="after")
-    def _layer_exists(self) -> Self:
-        if self.tagging is not None and self.tagging.layer > self.architecture.num_layers:
-            raise ValueError("tagging.layer: the architecture has no such layer")
-        return self
-
     def phase_at(self, tokens: int) -> Phase:
         """The phase that a run is in after this many tokens."""
         total = sum(phase.share for phase in self.phases)
@@ -173,3 +164,35 @@ class BaseRecipe(StrictConfig):
     def data_config(self) -> DataConfig:
         """The data recipe that it names. Raises ConfigError where that cannot be read."""
         return load(RECIPES / self.data, DataConfig)
+
+    def folder_or(self, name: str) -> Path:
+        """The folder of the run, or the one of this name in the cache."""
+        if self.folder is not None:
+            return self.folder
+        cache = os.environ.get("PII_CACHE")
+        return (Path(cache) if cache else Path.home() / ".cache/pii-extraction") / name
+
+
+class BaseRecipe(EndlessRecipe):
+    """``base.yaml``."""
+
+    tokenizer: Path | None = None
+    """A tokenizer folder; null: one is trained first and kept in the run's folder."""
+    tokenizer_documents: int = Field(default=20_000, gt=0)
+    """Generated documents that a new tokenizer is trained on, beside the chat."""
+    architecture: Architecture = Architecture()
+    """Sizes of the model."""
+    induction: bool = True
+    """Begin with heads that copy (`training.induction`); false: with random weights alone."""
+    context_tokens: int = Field(default=1024, ge=64)
+    """Most tokens of an example; longer ones are left out and counted, never cut."""
+    tagging: TaggingRecipe | None = None
+    """The auxiliary task; null: answers alone."""
+    probe: AnsweringProbeRecipe = AnsweringProbeRecipe()
+    """What is measured on the way."""
+
+    @model_validator(mode="after")
+    def _layer_exists(self) -> Self:
+        if self.tagging is not None and self.tagging.layer > self.architecture.num_layers:
+            raise ValueError("tagging.layer: the architecture has no such layer")
+        return self

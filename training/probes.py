@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from data_pipeline import rendering
+from data_pipeline.splits import Split
 from pii import codec
 from pii.spans import Document
 from pii.taxonomy import shipped
@@ -19,9 +20,9 @@ from training import entity_f1
 from training.endless import Stream
 from training.examples import Row
 from training.learner import Learner
-from training.pretrain_recipe import ProbeRecipe
+from training.pretrain_recipe import AnsweringProbeRecipe
 
-SETS = {"own": "validation", "foreign": "foreign"}
+SETS: dict[str, Split] = {"own": "validation", "foreign": "foreign"}
 """Name of a probe and the split of ``pii data`` that it is drawn from. Test is looked at by nobody here."""
 
 
@@ -51,11 +52,11 @@ class Probes:
         recipe: how many.
     """
 
-    def __init__(self, stream: Stream, tokenizer: Any, recipe: ProbeRecipe) -> None:
+    def __init__(self, stream: Stream, tokenizer: Any, recipe: AnsweringProbeRecipe) -> None:
         self._tokenizer, self._recipe = tokenizer, recipe
         self._sets: dict[str, list[Probe]] = {}
         for name, split in SETS.items():
-            documents = stream.lessons.held_out(split, recipe.documents)  # type: ignore[arg-type]
+            documents = stream.lessons.held_out(split, recipe.documents)
             made = [make_probe(document, tokenizer, name) for document in documents]
             self._sets[name] = [p for p in made if len(p.ids) <= stream.recipe.context_tokens]
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from training.endless import Batch, Pool, Task
-from training.pretrain_recipe import BaseRecipe, BatchSizes
+from training.endless import Counted, Pool, Task
+from training.pretrain_recipe import BatchSizes, EndlessRecipe
 
 
 class Progress:
@@ -44,7 +44,7 @@ class Progress:
         self._since = time.monotonic()
         self._speed_from = (self.tokens, self.seconds)
 
-    def took(self, batch: Batch) -> None:
+    def took(self, batch: Counted) -> None:
         """Count one step."""
         now = time.monotonic()
         spent = self.devices.setdefault(self._device, {"tokens": 0, "seconds": 0.0})
@@ -60,7 +60,7 @@ class Progress:
         self._speed_from = (self.tokens, self.seconds)
         return (self.tokens - tokens) / max(1e-9, self.seconds - seconds)
 
-    def describe(self, recipe: BaseRecipe) -> str:
+    def describe(self, recipe: EndlessRecipe) -> str:
         """For people: how far it is."""
         done = f"{self.tokens / 1e6:.2f} of {recipe.tokens / 1e6:.0f} M tokens"
         return f"step {self.steps}, {done}, {self.seconds / 3600:.2f} h"
@@ -98,11 +98,11 @@ class Progress:
 
 
 def batches(
-    recipe: BaseRecipe,
+    recipe: EndlessRecipe,
     progress: Progress,
     sizes: BatchSizes,
-    make: Callable[[Iterable[Task]], Iterator[Pool]],
-) -> Iterator[Batch]:
+    make: Callable[[Iterable[Task]], Iterator[Pool[Any]]],
+) -> Iterator[Any]:
     """The batches of a run from where it is, until its tokens are used up.
 
     The caller counts each batch (`Progress.took`) before it asks for the next.

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from pii import codec
 from pii.grounding import ground
+from pii.tags import num_tags, tags_of
 from pii.taxonomy import shipped
 
 UNTAGGED = -100
@@ -28,13 +29,10 @@ DELAYS = (0, 2)
 entity began is often plain only some characters later."""
 
 
+_TYPES = tuple(entity_type.name for entity_type in shipped())
+
 _CLOSING = 2
 """Tokens with which a turn ends in ChatML: its control token and the line break."""
-
-
-def num_tags() -> int:
-    """Outside, and for each type its first and its further tokens."""
-    return 1 + 2 * len(shipped().types)
 
 
 def tags(tokenizer: Any, messages: list[codec.Message]) -> list[int]:
@@ -49,22 +47,14 @@ def tags(tokenizer: Any, messages: list[codec.Message]) -> list[int]:
     pieces = tokenizer(
         text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
     )["offset_mapping"]
-    spans = iter(ground(text, codec.parse(answer["content"]).mentions).spans)
-    numbers = {entity_type.name: number for number, entity_type in enumerate(shipped())}
-    span, found = next(spans, None), []
-    for start, end in pieces:
-        while span is not None and span.end <= start:
-            span = next(spans, None)
-        if span is None or span.start >= end:
-            found.append(0)
-        else:
-            found.append(1 + 2 * numbers[span.type] + (start > span.start))
+    spans = ground(text, codec.parse(answer["content"]).mentions).spans
+    found = tags_of(pieces, spans, _TYPES)
     # An empty turn in the document's place: its last two tokens, the turn's end and the line's, come after.
     opening, _ = codec.encode(tokenizer, [instruction, {"role": "user", "content": ""}], answer_next=False)
     return [*([UNTAGGED] * (len(opening) - _CLOSING)), *found]
 
 
-class Tagger(nn.Module):
+class TagHead(nn.Module):
     """Reads the tags from the hidden states of one layer.
 
     Args:
@@ -74,7 +64,7 @@ class Tagger(nn.Module):
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.norm = nn.RMSNorm(hidden_size)
-        self.heads = nn.Linear(hidden_size, len(DELAYS) * num_tags())
+        self.heads = nn.Linear(hidden_size, len(DELAYS) * num_tags(_TYPES))
         # Not random: a run depends on its seed alone.
         nn.init.zeros_(self.heads.weight)
         nn.init.zeros_(self.heads.bias)
@@ -86,7 +76,7 @@ class Tagger(nn.Module):
             hidden_BTD: the layer's hidden states (B, T, hidden size).
             tags_BT: `tags` of the same tokens (B, T), int64, `UNTAGGED` where there is none.
         """
-        logits = self.heads(self.norm(hidden_BTD)).unflatten(-1, (len(DELAYS), num_tags())).float()
+        logits = self.heads(self.norm(hidden_BTD)).unflatten(-1, (len(DELAYS), num_tags(_TYPES))).float()
         losses = [
             cross_entropy(
                 logits[:, delay:, number].flatten(0, 1),

@@ -47,7 +47,7 @@ def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
         seconds, documents, characters and tokens a second, and whether the recipe's time budget ended it.
         Starting the engine is timed apart.
     """
-    detectors = config.extractor.detectors
+    systems = predictions.systems_of(config.extractor)
     memory = PeakMemory()
     began = time.monotonic()
     detector = opener()
@@ -62,7 +62,7 @@ def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
                     stopped = True
                     break
                 for name, documents in parts:
-                    for prediction in predictions.predict(detector, name, documents, detectors):
+                    for prediction in predictions.predict(detector, name, documents, systems):
                         made.append(prediction)
                         bar.update()
                     num_chars += sum(len(entry.document.text) for entry in documents)
@@ -73,7 +73,7 @@ def ask(opener: Opener, splits: Sequence[Split], config: EvalConfig) -> Kept:
     num_tokens = sum(answer.num_tokens for prediction in made for answer in prediction.answers)
     facts: dict[str, Any] = {
         "engine": detector.engine,
-        "types": {name: list(detector.types_of(name)) for name in predictions.systems_of(detectors)},
+        "types": {name: list(detector.types_of(name)) for name in systems},
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "stopped_early": stopped,
         "load_seconds": round(loaded - began, 2),

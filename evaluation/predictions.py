@@ -21,13 +21,10 @@ from evaluation.gold import GoldDocument
 from pii.spans import Span
 from serving.answer_facts import AnswerFacts
 from serving.extractor import Extraction
-from serving.extractor_config import Detectors
+from serving.extractor_config import Detectors, ExtractorConfig, Finder
 
 FILE = "predictions.jsonl"
 META = "predictions.meta.json"
-
-SYSTEMS: tuple[Detectors, ...] = ("merged", "model", "patterns")
-"""Who is measured: what serving returns, the model alone, the patterns alone; all from one pass."""
 
 
 class Detector(Protocol):
@@ -37,8 +34,8 @@ class Detector(Protocol):
     def engine(self) -> str:
         """Engine, version, device and dtype in one line."""
 
-    def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
-        """The types that can be asked for."""
+    def types_of(self, detectors: Finder | None = None) -> tuple[str, ...]:
+        """The types that these detectors can find."""
 
     def check_text(self, text: object) -> str:
         """Raise RequestError where the text cannot be read."""
@@ -116,29 +113,32 @@ def _span(row: Sequence[Any]) -> Span:
     return Span(row[0], row[1], row[2], score=row[3] if len(row) > 3 else None)
 
 
-def systems_of(detectors: Detectors) -> tuple[Detectors, ...]:
-    """Who can be measured: all three where both look, otherwise the one that looks."""
-    return SYSTEMS if detectors == "merged" else (detectors,)
+def systems_of(config: ExtractorConfig) -> tuple[Finder, ...]:
+    """Who can be measured, in one pass: what serving returns and all behind it, or the one that looks."""
+    if config.detectors != "merged":
+        return (config.detectors,)
+    return "merged", "model", "patterns", *(() if config.tagger is None else ("tagger",))
 
 
-def from_extraction(split: str, row: int, extraction: Extraction, detectors: Detectors) -> Prediction:
+def from_extraction(split: str, row: int, extraction: Extraction, systems: Sequence[Finder]) -> Prediction:
     """Take the facts of an extraction.
 
     Args:
         split: which set the document is of.
         row: its number in the gold set.
         extraction: what the detector returned.
-        detectors: ``merged`` measures all three systems, ``model`` and ``patterns`` only that one.
+        systems: who is measured.
     """
-    every = {
+    every: dict[Finder, tuple[Span, ...]] = {
         "merged": extraction.spans,
         "model": extraction.model_spans,
         "patterns": extraction.pattern_spans,
+        "tagger": extraction.tagger_spans,
     }
     return Prediction(
         split=split,
         row=row,
-        spans={name: every[name] for name in systems_of(detectors)},
+        spans={name: every[name] for name in systems},
         candidates=() if extraction.threshold is None else tuple(c.span for c in extraction.candidates),
         truncated=extraction.truncated,
         num_windows=extraction.num_windows,
@@ -179,11 +179,20 @@ def extractions(
 
 
 def predict(
-    detector: Detector, split: str, documents: Sequence[GoldDocument], detectors: Detectors
+    detector: Detector, split: str, documents: Sequence[GoldDocument], systems: Sequence[Finder]
 ) -> Iterator[Prediction]:
-    """What the detector says of every document; see `extractions`."""
+    """What the detector says of every document; see `extractions`.
+
+    Args:
+        detector: who is asked.
+        split: name of the set.
+        documents: of it.
+        systems: of `systems_of`.
+    """
+    detectors = systems[0]
+    assert detectors != "tagger"
     for entry, extraction in extractions(detector, documents, detectors):
-        yield from_extraction(split, entry.row, extraction, detectors)
+        yield from_extraction(split, entry.row, extraction, systems)
 
 
 def key(parts: Mapping[str, Any]) -> str:

@@ -99,7 +99,8 @@ def _shifted(span: Span, by: int) -> Span:
 def answers_of(detector: Detector, documents: Sequence[Document], config: EvalConfig) -> Answers:
     """What every system finds in the documents, in their order."""
     rows = [GoldDocument(index, document) for index, document in enumerate(documents)]
-    found = {p.row: p.spans for p in predictions.predict(detector, "", rows, config.extractor.detectors)}
+    systems = predictions.systems_of(config.extractor)
+    found = {p.row: p.spans for p in predictions.predict(detector, "", rows, systems)}
     return [found[index] for index in range(len(documents))]
 
 

@@ -106,7 +106,7 @@ def _ask(
                 if made and wanted.max_minutes and time.monotonic() - began > 60 * wanted.max_minutes:
                     logger.info("the time is up after %d of %d documents", len(made), len(documents))
                     break
-                for prediction in predictions.predict(detector, split, documents[part::num_parts], "model"):
+                for prediction in predictions.predict(detector, split, documents[part::num_parts], ["model"]):
                     made.append(prediction)
                     bar.update()
     finally:

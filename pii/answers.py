@@ -36,8 +36,8 @@ class Entity(Part):
     subtype: str | None = None
     """Country or issuer, such as ``cn_resident_id``, where a checksum or shape tells it."""
     source: str | None = None
-    """Who found it: ``model``, ``pattern``, ``model+pattern``, ``deny_list``, or ``propagated`` where
-    the value was found elsewhere in the text."""
+    """Who found it: ``model``, ``tagger``, ``pattern``, several of them joined by ``+``, ``deny_list``, or
+    ``propagated`` where the value was found elsewhere in the text."""
     contributions: dict[str, float] | None = None
     """What each feature adds to the log-odds of the score; only with `explain`."""
 

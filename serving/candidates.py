@@ -1,8 +1,8 @@
 """What might be an entity, and every named fact that speaks for or against it.
 
-Candidates are the model's spans and the patterns' matches; where both mark the same characters with the same
-type they are one. Whether a candidate is right is for `serving.scoring` to say, which of several that overlap
-is taken for `serving.merging`.
+Candidates are the model's spans, the tagger's and the patterns' matches; where several mark the same
+characters with the same type they are one. Whether a candidate is right is for `serving.scoring` to say,
+which of several that overlap is taken for `serving.merging`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from typing import TypeVar
 from pii.identifiers import check
 from pii.patterns import Match
 from pii.spans import Span
-from serving.evidence import TokenEvidence
+from serving.evidence import LEAST_LOGPROB, TokenEvidence
+from serving.tagger import Tagged
 from serving.wording import is_nobodys, trimmed, wording
 
 _Item = TypeVar("_Item")
 
-VERSION = 2
+VERSION = 3
 """Of the features: a calibration of another version is not used. Rises when a feature changes its meaning."""
-
-LEAST_LOGPROB = -10.0
-"""Log-probabilities count down to here: one token that came as a surprise has to stay comparable."""
 
 _LENGTHS = ((1, "1"), (4, "2_to_4"), (10, "5_to_10"), (20, "11_to_20"))
 
@@ -45,17 +43,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Find:
-    """What the two detectors say of one span."""
+    """What the detectors say of one span."""
 
     known: TokenEvidence | None = None
     of_model: bool = False
+    of_tagger: bool = False
     match: Match | None = None
 
     @property
     def by(self) -> str:
-        if self.match is None:
-            return "model"
-        return "both" if self.of_model else "pattern"
+        """Who marked it, such as ``model+pattern``."""
+        who = {"model": self.of_model, "tagger": self.of_tagger, "pattern": self.match is not None}
+        return "+".join(name for name, marked in who.items() if marked)
 
 
 def candidates(
@@ -63,6 +62,7 @@ def candidates(
     model_spans: Sequence[Span],
     evidence: Sequence[TokenEvidence | None],
     matches: Sequence[Match],
+    tagged: Tagged | None = None,
 ) -> tuple[Candidate, ...]:
     """All candidates of a text, sorted; they may overlap. What is nobody's is none, whoever marked it.
 
@@ -71,6 +71,7 @@ def candidates(
         model_spans: what the model marked; sorted, without overlap.
         evidence: how sure it was of each.
         matches: what the patterns marked; sorted, without overlap.
+        tagged: what the tagger says; None where there is none.
     """
     marks = [
         (trimmed(text, span), known)
@@ -79,6 +80,10 @@ def candidates(
     ]
     model_spans = [span for span, _ in marks]
     finds = {span: _Find(known, of_model=True) for span, known in marks}
+    for span in tagged.spans if tagged else ():
+        if not is_nobodys(text, span):
+            span = trimmed(text, span)
+            finds[span] = replace(finds.get(span, _Find()), of_tagger=True)
     for match in matches:
         finds[match.span] = replace(finds.get(match.span, _Find()), match=match)
     marked = [match.span for match in matches]
@@ -88,12 +93,14 @@ def candidates(
         features = _of_itself(text, span, find)
         if values[span.type, span.value(text)] > 1:
             features["found_elsewhere"] = 1.0
-        # A span that both found meets itself on either side: only the others are neighbours.
-        if find.of_model:
+        if tagged is not None:
+            features |= _tagged(tagged, span)
+        # A span that several found meets itself: only the others are neighbours.
+        if find.of_model or find.of_tagger:
             features |= _beside_patterns(
                 text, span, [m for m in _touching(span, marked, matches) if m.span != span]
             )
-        if find.match is not None:
+        if find.match is not None or find.of_tagger:
             near = _touching(span, model_spans, marks)
             features |= _beside_model(text, span, [(s, known) for s, known in near if s != span])
         made.append(Candidate(_told(text, span, find), features))
@@ -111,9 +118,8 @@ def _told(text: str, span: Span, find: _Find) -> Span:
     """The span with its source, and the subtype that a pattern or a validator gives it."""
     if find.match is None:
         verdict = check(span.type, span.value(text))
-        return replace(span, source="model", subtype=verdict.subtype if verdict.valid else None)
-    source = "model+pattern" if find.of_model else "pattern"
-    return replace(span, source=source, subtype=find.match.span.subtype)
+        return replace(span, source=find.by, subtype=verdict.subtype if verdict.valid else None)
+    return replace(span, source=find.by, subtype=find.match.span.subtype)
 
 
 # --- features ---------------------------------------------------------------------------------------
@@ -145,6 +151,18 @@ def _sureness(known: TokenEvidence | None) -> dict[str, float]:
         "type_logprob": max(known.type, LEAST_LOGPROB),
         "value_logprob": max(known.value, LEAST_LOGPROB),
         "lowest_logprob": max(known.lowest, LEAST_LOGPROB),
+    }
+
+
+def _tagged(tagged: Tagged, span: Span) -> dict[str, float]:
+    known = tagged.evidence(span)
+    if known is None:
+        return {"tagger_has_no_such_type": 1.0}
+    return {
+        "tagger_begins": known.begins,
+        "tagger_inside": known.inside,
+        "tagger_ends": known.ends,
+        "tagger_lowest": known.lowest,
     }
 
 

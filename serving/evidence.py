@@ -17,6 +17,9 @@ from typing import Any
 from pii import codec
 from serving.engines.protocol import Generation
 
+LEAST_LOGPROB = -10.0
+"""Log-probabilities count down to here: one token that came as a surprise has to stay comparable."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenEvidence:

@@ -1,7 +1,7 @@
 """The extractor: text in, spans out. The one that serves, redacts and is measured.
 
-    text ─┬─ windows → prompt → engine under a grammar → places ─┐
-          └─ patterns over the whole text ───────────────────────┴─ candidates → scores → merging → spans
+    text ─┬─ patterns and tagger over the whole text ─┬────────────┐
+          └─ windows → prompt → engine under a grammar → places ───┴─ candidates → scores → merging → spans
 
 With ``detectors: patterns`` neither a model folder nor torch is touched.
 """
@@ -32,11 +32,12 @@ from serving.answer_facts import AnswerFacts
 from serving.candidates import Candidate, candidates
 from serving.engines import choice
 from serving.engines.protocol import Engine
-from serving.extractor_config import Detectors, ExtractorConfig
+from serving.extractor_config import Detectors, ExtractorConfig, Finder
 from serving.lists import Lists, without_overlap
 from serving.model_detector import Reading, Usage
 from serving.scoring import Calibration, OperatingPoint, contributions, read_calibration, scored
 from serving.silence import describe
+from serving.tagger import CharacterTagger, Tagged
 
 if TYPE_CHECKING:
     from serving.model_detector import ModelDetector
@@ -53,6 +54,7 @@ class Extraction:
             looked and the model is calibrated.
         model_spans: what the model found; empty where it was not asked.
         pattern_spans: what the patterns found; empty where they were not asked.
+        tagger_spans: what the tagger thinks likeliest; empty where there is none.
         denied_spans: what stands on the caller's deny list; in `spans` in any case.
         propagated_spans: where a found value stands once more; in `spans` too. Empty unless asked for.
         candidates: where both looked, whatever either marked, with what speaks for and against it.
@@ -64,6 +66,7 @@ class Extraction:
         answers: facts of every model answer.
         usage: what the model's reading took.
         patterns_s: how long the patterns looked, in seconds.
+        tagger_s: how long the tagger did.
         failure: the kind of exception that kept the text from being read; set by `extract_all` where it was
             told to be tolerant, and then nothing else is.
     """
@@ -71,6 +74,7 @@ class Extraction:
     spans: tuple[Span, ...] = ()
     model_spans: tuple[Span, ...] = ()
     pattern_spans: tuple[Span, ...] = ()
+    tagger_spans: tuple[Span, ...] = ()
     denied_spans: tuple[Span, ...] = ()
     propagated_spans: tuple[Span, ...] = ()
     candidates: tuple[Candidate, ...] = ()
@@ -81,6 +85,7 @@ class Extraction:
     answers: tuple[AnswerFacts, ...] = ()
     usage: Usage = field(default=Usage(), compare=False)
     patterns_s: float = field(default=0.0, compare=False)
+    tagger_s: float = field(default=0.0, compare=False)
     failure: str = ""
 
     @property
@@ -104,6 +109,7 @@ class Plan:
         detectors: who looks.
         model_types: what the model is asked for, in taxonomy order; empty: it is not asked.
         pattern_types: what the patterns look for; empty: they do not look.
+        tagger_types: what the tagger looks for; empty: it does not.
         calibration: turns evidence into scores; None: there are none.
         threshold: the score from which a candidate counts; None without a calibration.
         lists: what the caller allows and denies.
@@ -114,6 +120,7 @@ class Plan:
     detectors: Detectors
     model_types: tuple[str, ...]
     pattern_types: tuple[str, ...]
+    tagger_types: tuple[str, ...] = ()
     calibration: Calibration | None = None
     threshold: float | None = None
     lists: Lists | None = None
@@ -136,9 +143,11 @@ class Extractor:
         portal: BlockingPortal | None = None,
         resources: ExitStack | None = None,
         engine: Engine | None = None,
+        tagger: CharacterTagger | None = None,
     ) -> None:
-        self.config, self.manifest, self._engine = config, manifest, engine
-        self._calibration = read_calibration(manifest) if manifest else None
+        self.config, self.manifest, self._engine, self._tagger = config, manifest, engine, tagger
+        fingerprint = tagger.fingerprint if tagger else ""
+        self._calibration = read_calibration(manifest, fingerprint) if manifest else None
         self._detector, self._portal = detector, portal
         self._resources = resources or ExitStack()
 
@@ -151,7 +160,7 @@ class Extractor:
             around: puts another engine around the started one, to watch it; None: nothing.
 
         Raises:
-            ModelFolderError: the folder is missing, half-written or of another format.
+            ModelFolderError: a folder is missing, half-written or of another format.
             ConfigError: the engine is not installed.
         """
         if config.detectors == "patterns":
@@ -159,6 +168,7 @@ class Extractor:
         assert config.model is not None
         manifest = read_manifest(config.model)
         model_folder.check_base(config.model)
+        tagger = CharacterTagger(config.tagger) if config.tagger is not None else None
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal(name="extractor"))
             engine = portal.call(_start_engine, config, manifest)
@@ -170,7 +180,7 @@ class Extractor:
                 "model %s on %s; profile %s: at most %d windows together, %d speculative tokens",
                 config.model, engine.description, config.profile, chosen.max_batch, chosen.speculative_tokens,
             )  # fmt: skip
-            return cls(config, manifest, detector, portal, stack.pop_all(), engine)
+            return cls(config, manifest, detector, portal, stack.pop_all(), engine, tagger)
 
     def close(self) -> None:
         """Stop the engine; requests under way are finished first."""
@@ -216,10 +226,12 @@ class Extractor:
         # What the caller denies has no features: nobody weighed it.
         return [contributions(weights, features.get(span, {})) for span in extraction.spans]
 
-    def types_of(self, detectors: Detectors | None = None) -> tuple[str, ...]:
+    def types_of(self, detectors: Finder | None = None) -> tuple[str, ...]:
         """The types that the detectors can find, in taxonomy order."""
         chosen = detectors or self.config.detectors
         known: set[str] = set()
+        if chosen == "tagger":
+            return self._tagger.manifest.entity_types if self._tagger is not None else ()
         if chosen != "patterns" and self.manifest is not None:
             known.update(self.manifest.entity_types)
         if chosen != "model":
@@ -277,10 +289,12 @@ class Extractor:
             )
         trained = self.manifest.entity_types if self.manifest is not None else ()
         ruled = patterns.known_types()
+        tagged = self._tagger.manifest.entity_types if self._tagger is not None else ()
         return Plan(
             chosen,
             model_types=() if chosen == "patterns" else tuple(t for t in wanted if t in trained),
             pattern_types=() if chosen == "model" else tuple(t for t in wanted if t in ruled),
+            tagger_types=tuple(t for t in wanted if t in tagged) if chosen == "merged" else (),
             calibration=calibration,
             threshold=self._threshold(calibration, threshold),
             lists=lists or None,
@@ -330,8 +344,8 @@ class Extractor:
         """
         plan = self.plan(types, detectors, threshold, lists, propagate)
         self.check_text(text)
-        looked = await asyncio.to_thread(_match, text, plan)
-        reading = self._begin(text, plan, looked.matches)
+        looked = await asyncio.to_thread(self._look, text, plan)
+        reading = self._begin(text, plan, looked)
         try:
             found = await asyncio.wrap_future(reading) if reading else Reading()
             if plan.lists is None:
@@ -382,20 +396,29 @@ class Extractor:
     def _begun(self, text: str, plan: Plan) -> _UnderWay:
         """A text that the patterns have read and the model reads."""
         try:
-            looked = _match(text, plan)
+            looked = self._look(text, plan)
         except Exception as error:
             return _UnderWay(text, error, None)
-        return _UnderWay(text, looked, self._begin(text, plan, looked.matches))
+        return _UnderWay(text, looked, self._begin(text, plan, looked))
 
-    def _begin(self, text: str, plan: Plan, matches: Sequence[Match]) -> Future[Reading] | None:
+    def _look(self, text: str, plan: Plan) -> _Looked:
+        """What is found without the model."""
+        began = time.perf_counter()
+        matches = list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
+        matched = time.perf_counter()
+        tagged = None
+        if self._tagger is not None and text and plan.tagger_types:
+            tagged = self._tagger.read(text, plan.tagger_types)
+        return _Looked(matches, tagged, matched - began, time.perf_counter() - matched)
+
+    def _begin(self, text: str, plan: Plan, looked: _Looked) -> Future[Reading] | None:
         """Hand a text to the model's thread; None where there is nothing to ask."""
         if not text or not plan.model_types:
             return None
         assert self._portal is not None
         assert self._detector is not None
-        likely = [match.span for match in matches]
         return self._portal.start_task_soon(
-            self._detector.read, text, plan.model_types, plan.end_bias, likely
+            self._detector.read, text, plan.model_types, plan.end_bias, looked.likely
         )
 
 
@@ -428,16 +451,18 @@ def _make_detector(config: ExtractorConfig, manifest: ModelManifest, engine: Eng
 
 
 class _Looked(NamedTuple):
-    """What the patterns found, and how long they looked, in seconds."""
+    """What patterns and tagger found, and how long they looked, in seconds."""
 
     matches: Sequence[Match]
-    seconds: float
+    tagged: Tagged | None
+    patterns_s: float
+    tagger_s: float
 
-
-def _match(text: str, plan: Plan) -> _Looked:
-    began = time.perf_counter()
-    matches = list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
-    return _Looked(matches, time.perf_counter() - began)
+    @property
+    def likely(self) -> Sequence[Span]:
+        """What the model is likely to find too; sorted, without overlap."""
+        tagged = self.tagged.likeliest if self.tagged is not None else ()
+        return merging.by_prior([*(match.span for match in self.matches), *tagged])
 
 
 class _UnderWay(NamedTuple):
@@ -483,7 +508,10 @@ def _listed(text: str, plan: Plan, lists: Lists, reading: Reading, looked: _Look
     ]
     reading = replace(reading, spans=tuple(s for s, _ in known), evidence=tuple(e for _, e in known))
     matches = [match for match in looked.matches if not lists.allows(match.span.value(text))]
-    combined = _combine(text, plan, reading, looked._replace(matches=matches))
+    tagged = looked.tagged
+    if tagged is not None:
+        tagged = tagged.without(lambda span: lists.allows(span.value(text)))
+    combined = _combine(text, plan, reading, looked._replace(matches=matches, tagged=tagged))
     return replace(combined, spans=tuple(without_overlap((*denied, *combined.spans))), denied_spans=denied)
 
 
@@ -494,15 +522,20 @@ def _combine(text: str, plan: Plan, reading: Reading, looked: _Looked) -> Extrac
         # One detector's spans are without overlap already, and most of a patterns-only job is this.
         spans = pattern_spans or reading.spans
     else:
-        found = candidates(text, reading.spans, reading.evidence, looked.matches)
+        found = candidates(text, reading.spans, reading.evidence, looked.matches, looked.tagged)
         if plan.calibration is not None:
             found = scored(found, plan.calibration.weights)
         every = [candidate.span for candidate in found]
-        spans = merging.by_prior(every) if plan.threshold is None else merging.by_score(every, plan.threshold)
+        if plan.threshold is not None:
+            spans = merging.by_score(every, plan.threshold)
+        else:
+            # What the tagger alone marks is worth what a score says, and there is none.
+            spans = merging.by_prior(span for span in every if span.source != "tagger")
     return Extraction(
         spans=spans,
         model_spans=reading.spans,
         pattern_spans=pattern_spans,
+        tagger_spans=looked.tagged.likeliest if looked.tagged is not None else (),
         candidates=found,
         threshold=plan.threshold,
         truncated=reading.truncated,
@@ -510,5 +543,6 @@ def _combine(text: str, plan: Plan, reading: Reading, looked: _Looked) -> Extrac
         num_ungrounded=reading.num_ungrounded,
         answers=reading.answers,
         usage=reading.usage,
-        patterns_s=looked.seconds,
+        patterns_s=looked.patterns_s,
+        tagger_s=looked.tagger_s,
     )

@@ -14,7 +14,11 @@ from serving.engines.protocol import Dtype, RemoteSettings, VllmSettings
 from serving.scoring import OperatingPoint
 
 Detectors = Literal["merged", "model", "patterns"]
-"""Who looks: the model and the patterns, merged; the model alone; the patterns alone."""
+"""Who looks: model and patterns, and the tagger where there is one, merged; one of the first two alone."""
+
+
+Finder = Literal["merged", "model", "patterns", "tagger"]
+"""Whose finds can be told apart: those of `Detectors`, and what the tagger marks."""
 
 
 class EndBias(StrictConfig):
@@ -46,6 +50,8 @@ class ExtractorConfig(StrictConfig):
     )
     """Model folder, or several of which the first that is there is taken; ``models/mini`` comes with the
     program. Not read where `detectors` is ``patterns``."""
+    tagger: model_folder.Found | None = Field(default="models/tagger", validate_default=True)
+    """Folder of the character tagger, which looks beside model and patterns where both do; null: none."""
     detectors: Detectors = "merged"
     """Who looks where a request does not say. ``patterns`` loads no model at all."""
     operating_point: OperatingPoint = "balanced"

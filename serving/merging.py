@@ -2,7 +2,7 @@
 
 With scores: the set of candidates that do not overlap and whose scores lie the most above the threshold, all
 together (`by_score`). Without scores, because the model folder has no calibration: what the patterns found,
-and of the model whatever is not in their way (`by_prior`).
+and of model and tagger whatever is not in their way (`by_prior`).
 """
 
 from __future__ import annotations
@@ -74,22 +74,24 @@ def _chosen(spans: Sequence[Span], best: Sequence[_Worth], before: Sequence[int]
 
 
 def by_prior(candidates: Iterable[Span]) -> tuple[Span, ...]:
-    """What the patterns found, and of the model what touches none of it; sorted.
+    """What the patterns found, of the model what touches none of it, and so of the tagger; sorted.
 
-    Nobody has measured this model, so it may add to the patterns and not take from them.
+    Nobody has measured these two, so they may add to the patterns and not take from them.
 
     Args:
-        candidates: spans with their `source`; those of the patterns do not overlap each other, nor do those
-            of the model.
+        candidates: spans with their `source`; those of one detector do not overlap each other.
     """
-    spans = sorted(candidates)
-    kept = [span for span in spans if span.source != "model"]
-    ends = [span.end for span in kept]
-    for span in spans:
-        if span.source == "model":
-            # Disjoint, so that the first one to end behind its start is the first that could be in the way.
-            at = bisect.bisect_right(ends, span.start)
-            if at == len(ends) or kept[at].start >= span.end:
-                kept.insert(at, span)
-                ends.insert(at, span.end)
+    kept: list[Span] = []
+    ends: list[int] = []
+    for span in sorted(candidates, key=lambda span: (_rank(span), span)):
+        # Disjoint, so that the first one to end behind its start is the first that could be in the way.
+        at = bisect.bisect_right(ends, span.start)
+        if at == len(ends) or kept[at].start >= span.end:
+            kept.insert(at, span)
+            ends.insert(at, span.end)
     return tuple(kept)
+
+
+def _rank(span: Span) -> int:
+    source = span.source or ""
+    return 0 if "pattern" in source else 1 if "model" in source else 2

@@ -104,6 +104,7 @@ class Metrics:
         for seconds in usage.grammars_s:
             self.grammar_seconds.observe(seconds)
         self.stage_seconds.labels("patterns").observe(extraction.patterns_s)
+        self.stage_seconds.labels("tagger").observe(extraction.tagger_s)
         if usage.num_prompt_tokens:
             self.stage_seconds.labels("waiting").observe(usage.waiting_s / max(1, extraction.num_windows))
             self.stage_seconds.labels("engine").observe(usage.engine_s / max(1, extraction.num_windows))

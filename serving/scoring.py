@@ -57,8 +57,12 @@ class Calibration(StrictConfig):
     """What was measured while fitting: documents, candidates, calibration error before and after, scores."""
 
 
-def read_calibration(manifest: ModelManifest) -> Calibration | None:
+def read_calibration(manifest: ModelManifest, tagger: str = "") -> Calibration | None:
     """The calibration of a model folder; None where there is none, or (logged) one of other features.
+
+    Args:
+        manifest: the model folder's.
+        tagger: fingerprint of the tagger that looks too; empty: none does.
 
     Raises ModelFolderError: it cannot be read.
     """
@@ -70,9 +74,14 @@ def read_calibration(manifest: ModelManifest) -> Calibration | None:
         )
         return None
     try:
-        return parse(manifest.calibration, Calibration, "calibration")
+        found = parse(manifest.calibration, Calibration, "calibration")
     except ConfigError as error:
         raise ModelFolderError(str(error)) from None
+    if found.made_from.get("tagger", "") != tagger:
+        # What a feature is worth depends on who else looks.
+        logger.warning("the model was calibrated with another tagger: no scores until `pii calibrate` is run")
+        return None
+    return found
 
 
 def contributions(weights: Mapping[str, float], features: Mapping[str, float]) -> dict[str, float]:

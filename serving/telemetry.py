@@ -80,6 +80,7 @@ def _facts(extraction: Extraction) -> Attributes:
         "pii.waiting_s": usage.waiting_s,
         "pii.engine_s": usage.engine_s,
         "pii.patterns_s": extraction.patterns_s,
+        "pii.tagger_s": extraction.tagger_s,
     }
 
 

@@ -50,8 +50,8 @@ def render_tagger(manifest: TaggerManifest) -> str:
         "# Character tagger",
         "Says of every character of a text which entity it belongs to. Made from nothing (random weights):"
         f" {manifest.num_parameters:,} parameters, windows of {manifest.window_chars:,} characters with a"
-        f" margin of {manifest.window_margin:,}. A detector beside the model and the patterns of this program;"
-        " what it is worth together with them, the evaluation of a model folder says.",
+        f" margin of {manifest.window_margin:,}. A detector beside the model and the patterns of this"
+        " program; what it is worth together with them, the evaluation of a model folder says.",
         "## Use\n\n    pii extract notes.jsonl -o found.jsonl --set extractor.tagger=THIS_FOLDER\n",
         "## Entity types\n\n" + ", ".join(manifest.entity_types),
         "## Data\n\n" + _sources(manifest.data_sources),

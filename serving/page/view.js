@@ -36,6 +36,9 @@ export function marked(text, parts, label) {
   return nodes;
 }
 
+// Several who found the same are joined by "+".
+const foundBy = (source, words) => (source ?? "").split("+").map((who) => words[`source_${who}`] ?? who).join(" + ");
+
 export function entityRow(entity, index, words, label) {
   const dot = element("span", { className: "dot" }, label(entity.type));
   dot.dataset.group = groupOf(entity.type);
@@ -51,7 +54,7 @@ export function entityRow(entity, index, words, label) {
     score.append(meter, shown);
   }
   const row = element("tr", {}, kind, element("td", { className: "value" }, entity.value), score,
-    element("td", {}, words[`source_${entity.source}`] ?? entity.source ?? ""),
+    element("td", {}, foundBy(entity.source, words)),
     element("td", { className: "number" }, `${entity.start}–${entity.end}`));
   row.dataset.index = index;
   return row;

@@ -25,7 +25,7 @@ _NOBODY = "No matching recognizers were found to serve the request."
 _RECOGNIZERS = {
     "model": "ModelRecognizer",
     "pattern": "PatternRecognizer",
-    "model+pattern": "ModelRecognizer, PatternRecognizer",
+    "tagger": "TaggerRecognizer",
 }
 
 
@@ -130,7 +130,8 @@ def _context_word(text: str, span: Span, words: Iterable[str]) -> str:
 
 
 def _told(span: Span) -> dict[str, Any]:
-    return {"recognizer": _RECOGNIZERS.get(span.source or "", ""), "original_score": _score(span)}
+    who = [_RECOGNIZERS[part] for part in (span.source or "").split("+") if part in _RECOGNIZERS]
+    return {"recognizer": ", ".join(who), "original_score": _score(span)}
 
 
 def _score(span: Span) -> float:

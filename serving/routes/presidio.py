@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from pii.errors import RequestError
 from serving.bodies import checked
-from serving.extractor_config import Detectors
+from serving.extractor_config import Finder
 from serving.openapi import PROBLEMS, answer_like, body_of
 from serving.presidio.analyzing import ad_hoc, read_language, results_of, types_for
 from serving.presidio.anonymizing import Result, operate, without_conflicts
@@ -68,7 +68,11 @@ def presidio_routes(service: Service) -> APIRouter:
         """Who looks."""
         with problems():
             read_language(language)
-        looking: dict[str, Detectors] = {"ModelRecognizer": "model", "PatternRecognizer": "patterns"}
+        looking: dict[str, Finder] = {
+            "ModelRecognizer": "model",
+            "PatternRecognizer": "patterns",
+            "TaggerRecognizer": "tagger",
+        }
         return [name for name, detector in looking.items() if service.extractor.types_of(detector)]
 
     @router.get("/anonymizers")

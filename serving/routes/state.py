@@ -53,7 +53,7 @@ def state_routes(service: Service) -> APIRouter:
     @router.get("/entity_types", response_model=EntityTypes, responses={503: PROBLEMS[503]})
     async def entity_types() -> Entry:
         """The types, their names, tier and law, and which detectors know them."""
-        known = {name: service.extractor.types_of(name) for name in ("model", "patterns")}
+        known = {name: service.extractor.types_of(name) for name in ("model", "patterns", "tagger")}
         return {
             "entity_types": [
                 {**kind.model_dump(), "detectors": [d for d, types in known.items() if kind.name in types]}

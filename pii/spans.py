@@ -35,7 +35,7 @@ class Span:
         type: a name of the taxonomy, such as ``PERSON_NAME``.
         subtype: country or issuer, such as ``cn_resident_id``; set by a validator.
         score: how likely the span is right, 0 to 1; None where nobody measured it.
-        source: who found it: ``model``, ``tagger``, ``pattern``, several of them joined by ``+``; None for gold.
+        source: who found it: ``model``, ``tagger``, ``pattern``, or several joined by ``+``; None for gold.
     """
 
     start: int

@@ -1,4 +1,4 @@
-"""Keeps the Hugging Face libraries from calling home and from drawing over the lines of progress."""
+"""Keeps libraries from calling home and from drawing over the lines of progress."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ def keep_quiet() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Says at every import which optional kernels it would fetch.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # Says of every pass over a graph what it found.
+    logging.getLogger("onnx_ir").setLevel(logging.WARNING)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()

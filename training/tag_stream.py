@@ -58,7 +58,7 @@ class TagStream:
 
     def __init__(self, recipe: TaggerRecipe, characters: str) -> None:
         self._recipe, self._numbering = recipe, Numbering(characters)
-        self._lessons = Lessons(recipe)
+        self._lessons, self._types = Lessons(recipe), shipped().default_types
 
     def example(self, phase: Phase, index: int) -> TaggedText | str:
         """Example `index` of a phase, or the reason why there is none."""
@@ -72,7 +72,7 @@ class TagStream:
             for character, number in zip(text, self._numbering.numbers(text), strict=True)
         ]
         pieces = ((place, place + 1) for place in range(len(text)))
-        return TaggedText(numbers, tags_of(pieces, document.spans, shipped().default_types))
+        return TaggedText(numbers, tags_of(pieces, document.spans, self._types))
 
     def pool(self, phase: Phase, start: int, count: int, batch_tokens: int) -> Pool[TagBatch]:
         """Examples `start` to ``start + count`` of a phase, as batches of at most so many characters."""

@@ -38,7 +38,7 @@ class Certificate(StrictConfig):
     by_operator: Mapping[str, int]
     """Operator → replacements."""
     by_source: Mapping[str, int]
-    """Who found them (``model``, ``tagger``, ``pattern``, such joined by ``+``, ``verification``) → replacements."""
+    """Who found them (`pii.spans.Span.source`, or ``verification``) → replacements."""
     hashes: Mapping[str, str]
     """What the job consisted of: policy, input, output, model, answer format → SHA-256."""
     key_id: str = ""

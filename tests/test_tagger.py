@@ -120,13 +120,12 @@ def test_unknown_characters_are_told_apart_by_their_class():
 def test_an_example_is_the_labelled_window_and_depends_on_its_number_alone():
     recipe = recipe_of(unknown=0.0)
     lessons, phase = Lessons(recipe), recipe.phases[1]
-    characters = "".join(
-        sorted({c for i in range(20) for c in getattr(lessons.labelled(phase, i), "text", "")})
-    )
+    drawn = [lessons.labelled(phase, index) for index in range(20)]
+    characters = "".join(sorted({c for window in drawn if not isinstance(window, str) for c in window.text}))
     stream, again = TagStream(recipe, characters), TagStream(recipe, characters)
     num_entities = 0
     for index in range(20):
-        example, window = stream.example(phase, index), lessons.labelled(phase, index)
+        example, window = stream.example(phase, index), drawn[index]
         assert example == again.example(phase, index)
         if isinstance(window, str):
             assert example == window

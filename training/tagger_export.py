@@ -9,6 +9,7 @@ the speed on a CPU, for one tag in a thousand that turns out otherwise.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +51,7 @@ def write_tagger(folder: Path, job: TaggerRun) -> None:
         versions=versions("torch", "onnx"),
     )
     with writing_folder(folder) as half:
-        quantize_dynamic(
-            as_onnx(job.network),
-            half / NETWORK,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            # Seven bits: sums of eight overflow on processors without VNNI.
-            reduce_range=True,
-            op_types_to_quantize=["MatMul", "Gemm"],
-        )
+        _save_quantised(as_onnx(job.network), half / NETWORK)
         onnx.save(halved(onnx.load(half / NETWORK)), half / NETWORK)
         (half / CARD).write_text(render_tagger(manifest), encoding="utf-8")
         write_tagger_manifest(half, manifest)
@@ -79,6 +72,24 @@ def as_onnx(network: TaggerNetwork) -> Any:
     )
     assert program is not None
     return program.model_proto
+
+
+def _save_quantised(model: Any, path: Path) -> None:
+    """Write the model with products of whole numbers."""
+    # It says of every product what it does.
+    logging.disable(logging.WARNING)
+    try:
+        quantize_dynamic(
+            model,
+            path,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            # Seven bits: sums of eight overflow on processors without VNNI.
+            reduce_range=True,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def halved(model: Any) -> Any:

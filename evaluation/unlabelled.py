@@ -65,8 +65,9 @@ def run(config: EvalConfig, opener: Opener, *, with_text: bool) -> dict[str, Any
     kept = measure.predicted(config, splits, key, opener)
     asked = measure.asked_of(splits, kept)
     peers = asking_peers.ask(config.peers, asked, config.output, measure.data_key(inputs))
-    # The merged result is made of the other two, and agrees with them for that reason alone.
-    said = {name: kept for name in kept.facts["types"] if name != "merged"}
+    # The merged result is made of the others, and agrees with them for that reason alone; the tagger has
+    # learned from the same documents as the model, and errs where it does.
+    said = {name: kept for name in kept.facts["types"] if name not in ("merged", "tagger")}
     known = {name: kept.facts["types"][name] for name in said}
     said |= dict(peers.kept)
     known |= {name: theirs.facts["types"] for name, theirs in peers.kept.items()}

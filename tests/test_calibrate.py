@@ -179,7 +179,7 @@ def test_a_rare_type_gets_no_weight_of_its_own() -> None:
     fit = fitting.fit([*made, Labelled(rare, frozenset())], seed=0)
     assert fit is not None
     assert "model:URL" not in fit.weights
-    assert "both:PHONE_NUMBER" in fit.weights
+    assert "model+pattern:PHONE_NUMBER" in fit.weights
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
@@ -234,7 +234,7 @@ def recipe(tmp_path: Path, untrained_model: Path) -> EvalConfig:
         "output": str(tmp_path / "eval"),
         "splits": {"test": {"file": str(tmp_path / "test.jsonl")}},
         "calibration": {"file": str(tmp_path / "validation.jsonl"), "max_documents": 50},
-        "extractor": {"model": str(model)},
+        "extractor": {"model": str(model), "tagger": None},
     }
     return parse(values, EvalConfig, "test")
 

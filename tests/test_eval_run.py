@@ -43,6 +43,7 @@ class Fake:
                 spans=tuple(sorted(names + phones)),
                 model_spans=names,
                 pattern_spans=phones,
+                tagger_spans=names[:1],
                 truncated=((0, 2),) if text.startswith("long") else (),
                 num_windows=1,
                 num_ungrounded=1,
@@ -114,13 +115,13 @@ def evaluate(config, fake=None):
     return measure.evaluate(config, lambda: fake or Fake())
 
 
-def test_three_systems_from_one_pass(config):
+def test_all_systems_from_one_pass(config):
     fake = Fake()
     made = evaluate(config, fake)
     assert len(fake.asked) == len(ROWS)
     assert fake.closed
     systems = made["splits"]["test"]["systems"]
-    assert list(systems) == ["merged", "model", "patterns"]
+    assert list(systems) == ["merged", "model", "patterns", "tagger"]
     counts = {name: part["strict"]["counts"] for name, part in systems.items()}
     assert counts["merged"] == {"correct": 3, "partial": 0, "incorrect": 0, "missed": 0, "spurious": 1}
     assert counts["model"]["correct"] == 2

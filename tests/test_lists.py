@@ -79,7 +79,7 @@ def test_an_allowed_value_makes_room_for_what_it_had_displaced(client: TestClien
     extractor = Extractor.open(ExtractorConfig(detectors="patterns"))
     plan = replace(extractor.plan(), detectors="merged")
     reading = Reading(spans=(Span(5, 18, "PHONE_NUMBER"),), evidence=(None,))
-    looked = _Looked([Match(Span(7, 18, "QQ_NUMBER", source="pattern"), "shape", "qq")], 0.0)
+    looked = _Looked([Match(Span(7, 18, "QQ_NUMBER", source="pattern"), "shape", "qq")], None, 0.0, 0.0)
     kept = _listed(SEED, plan, Lists(allow=["李四"]), reading, looked)
     freed = _listed(SEED, plan, Lists(allow=["13800138000"]), reading, looked)
     assert [span.type for span in kept.spans] == ["QQ_NUMBER"]

@@ -4,10 +4,11 @@ import asyncio
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
@@ -29,6 +30,7 @@ from serving.extractor import Extraction, Extractor
 from serving.extractor_config import ExtractorConfig
 from serving.scoring import contributions, probability, read_calibration, scored
 from serving.settings import ServeConfig
+from serving.tagger import Tagged
 from serving.wording import wording
 
 SEED = "我叫张三，电话13800138000"
@@ -149,9 +151,34 @@ def test_what_both_found_is_one_candidate() -> None:
     (one,) = candidates(SEED, [span], [SURE], [matched(7, 18, "PHONE_NUMBER", labelled=True)])
     assert (one.span.source, one.span.subtype) == ("model+pattern", "some_issuer")
     assert one.features == {
-        "found_by_both": 1.0, "both:PHONE_NUMBER": 1.0, "opening_logprob": -0.1, "type_logprob": -0.2,
-        "value_logprob": -0.3, "lowest_logprob": -0.2, "pattern_context": 1.0, "pattern_labelled": 1.0,
+        "found_by_model+pattern": 1.0, "model+pattern:PHONE_NUMBER": 1.0, "opening_logprob": -0.1,
+        "type_logprob": -0.2, "value_logprob": -0.3, "lowest_logprob": -0.2, "pattern_context": 1.0, "pattern_labelled": 1.0,
     } | {name: 1.0 for name in one.features if name == "check_holds"}  # fmt: skip
+
+
+def tagged_as(log_probabilities: list[list[float]], *spans: Span) -> Tagged:
+    """What a tagger says that knows names alone: outside, first, further."""
+    marked = tuple(replace(span, source="tagger") for span in spans)
+    return Tagged(marked, marked, ("PERSON_NAME",), np.array(log_probabilities, np.float16))
+
+
+def test_what_the_tagger_thinks_is_told_of_every_candidate_and_its_own_finds_are_some() -> None:
+    text = "张三丰好"
+    rows = [[-8.0, -0.5, -9.0], [-8.0, -9.0, -0.25], [-8.0, -9.0, -0.125], [0.0, -9.0, -9.0]]
+    name, part, mail = Span(0, 3, "PERSON_NAME"), Span(0, 2, "PERSON_NAME"), Span(3, 4, "URL")
+    made = candidates(text, [part, mail], [SURE, SURE], [], tagged_as(rows, name))
+    by_span = {candidate.span: candidate for candidate in made}
+    assert by_span[name].span.source == "tagger"
+    assert by_span[part].span.source == "model"
+    own, shorter, other = (by_span[span].features for span in (name, part, mail))
+    assert (own["found_by_tagger"], own["tagger_begins"], own["tagger_inside"]) == (1.0, -0.5, -0.1875)
+    # The tagger goes on where the shorter one ends.
+    assert shorter["tagger_ends"] == shorter["tagger_lowest"] < -1.5
+    assert own["tagger_ends"] > -0.01
+    assert other["tagger_has_no_such_type"] == 1.0
+    assert own["around_model"] == 1.0
+    both = candidates(text, [name], [SURE], [], tagged_as(rows, name))
+    assert [candidate.span.source for candidate in both] == ["model+tagger"]
 
 
 def test_neighbours_speak_on_either_side() -> None:
@@ -284,7 +311,7 @@ POINTS = {"recall": 0.1, "balanced": 0.5, "precision": 0.9}
 CALIBRATION: dict[str, Any] = {
     "version": VERSION,
     # Patterns are believed at 0.73, the model at 0.27.
-    "weights": {"bias": -1.0, "found_by_pattern": 2.0, "found_by_both": 2.0},
+    "weights": {"bias": -1.0, "found_by_pattern": 2.0, "found_by_model+pattern": 2.0},
     "operating_points": POINTS,
     "made_from": {},
     "facts": {},
@@ -293,7 +320,7 @@ CALIBRATION: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def extractor(untrained_model: Path) -> Any:
-    config = ExtractorConfig(model=untrained_model, engine="transformers", max_new_tokens=48)
+    config = ExtractorConfig(model=untrained_model, tagger=None, engine="transformers", max_new_tokens=48)
     with Extractor.open(config) as opened:
         yield opened
 
@@ -317,6 +344,32 @@ IN_SEED = {(2, 4, "PERSON_NAME"), (7, 18, "PHONE_NUMBER")}
 def test_the_seed_text_survives_an_untrained_model(extractor: Extractor) -> None:
     assert set(found(extractor)) >= IN_SEED
     assert all(span.score is None for span in asyncio.run(extractor.extract(SEED)).spans)
+
+
+def test_a_calibration_holds_for_its_own_tagger_alone(
+    extractor: Extractor, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert extractor.manifest is not None
+    known = {**CALIBRATION, "made_from": {"tagger": "1"}}
+    manifest = extractor.manifest.model_copy(update={"calibration": known})
+    assert read_calibration(manifest, "1") is not None
+    assert read_calibration(manifest, "2") is read_calibration(manifest) is None
+    assert "another tagger" in caplog.text
+
+
+def test_without_a_calibration_the_tagger_counts_for_nothing_and_changes_no_answer(
+    extractor: Extractor, untrained_model: Path
+) -> None:
+    beside = ExtractorConfig(model=untrained_model, engine="transformers", max_new_tokens=48)
+    texts = [SEED, "Anna Berg, anna.berg@example.com, met 王伟 in Berlin.", ""]
+    alone = list(extractor.extract_all(texts))
+    with Extractor.open(beside) as opened:
+        found = list(opened.extract_all(texts))
+    assert [one.spans for one in found] == [one.spans for one in alone]
+    # It drafts what the model then writes, or not: the answer is the same, token for token.
+    assert [one.answers for one in found] == [one.answers for one in alone]
+    assert found[0].tagger_spans
+    assert {c.span.source for c in found[1].candidates} - {c.span.source for c in alone[1].candidates}
 
 
 def test_operating_points_and_thresholds(calibrated: Extractor) -> None:
@@ -443,7 +496,14 @@ def test_batch_commands_take_an_operating_point(
     model, rows = tmp_path / "model", tmp_path / "rows.jsonl"
     shutil.copytree(untrained_model, model)
     rows.write_text(json.dumps({"text": SEED}), encoding="utf-8")
-    engine = ["--model", str(model), "--set", "extractor.engine=transformers"]
+    engine = [
+        "--model",
+        str(model),
+        "--set",
+        "extractor.engine=transformers",
+        "--set",
+        "extractor.tagger=null",
+    ]
 
     def run(main: Any, out: str, *words: str) -> int:
         code: int = main([str(rows), "-o", str(tmp_path / out), *engine, *words])

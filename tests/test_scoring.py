@@ -152,7 +152,8 @@ def test_what_both_found_is_one_candidate() -> None:
     assert (one.span.source, one.span.subtype) == ("model+pattern", "some_issuer")
     assert one.features == {
         "found_by_model+pattern": 1.0, "model+pattern:PHONE_NUMBER": 1.0, "opening_logprob": -0.1,
-        "type_logprob": -0.2, "value_logprob": -0.3, "lowest_logprob": -0.2, "pattern_context": 1.0, "pattern_labelled": 1.0,
+        "type_logprob": -0.2, "value_logprob": -0.3, "lowest_logprob": -0.2,
+        "pattern_context": 1.0, "pattern_labelled": 1.0,
     } | {name: 1.0 for name in one.features if name == "check_holds"}  # fmt: skip
 
 

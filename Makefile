@@ -1,6 +1,6 @@
 # The commands of this product. Each target first makes what it needs; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup data base train eval serve extract redact smoke check fmt test test-slow golden wheel clean
+.PHONY: help setup data base tagger train eval serve extract redact smoke check fmt test test-slow golden wheel clean
 
 PROFILE     ?= mini
 # The folder of the profiles; tests/smoke holds the same ones cut down to a minute or two.
@@ -34,6 +34,9 @@ data: $(READY) ## Build the training, validation and test examples
 
 base: $(READY) ## Make the embedded base model; run it again to go on
 	$(PY) -m pii base $(OVERRIDES)
+
+tagger: $(READY) ## Make the character tagger; run it again to go on
+	$(PY) -m pii tagger $(OVERRIDES)
 
 train: $(READY) ## Fine-tune, merge and write the model folder
 	$(PY) -m pii train --config $(RECIPES)/$(PROFILE)/train.yaml $(OVERRIDES)

@@ -24,7 +24,6 @@ from evaluation.asking import PART, Opener
 from evaluation.fitting import Fit, Labelled
 from evaluation.recipe import CalibrationConfig, EvalConfig
 from pii.model_folder import ModelManifest, read_manifest, write_manifest
-from pii.tagger_folder import tagger_fingerprint
 from pii.taxonomy import shipped
 from serving.candidates import VERSION
 from serving.scoring import Calibration
@@ -92,7 +91,7 @@ def _made_from(config: EvalConfig, wanted: CalibrationConfig, folder: Path) -> d
     detecting = {"grounded", "max_new_tokens", "end_bias"}
     return {
         "model": provenance.tree_hash((p for p in weights if p.name != "manifest.json"), folder),
-        "tagger": tagger_fingerprint(config.extractor.tagger) if config.extractor.tagger else "",
+        "tagger": config.extractor.tagger_fingerprint,
         "data": gold.content_hash(wanted.file),
         "detectors": provenance.code_hash("pii/patterns", "pii/identifiers"),
         "recipe": predictions.key(

@@ -89,6 +89,7 @@ def made_from(config: EvalConfig, splits: Sequence[Split], model: Mapping[str, A
         **{f"data:{split.name}": split.sha256 for split in splits},
         "sample": predictions.key({"rows": sampled, "seed": config.seed, "minutes": config.max_minutes}),
         "model": str(model["hash"]) if model else "none",
+        "tagger": config.extractor.tagger_fingerprint,
         "codec": codec.fingerprint(),
         "extractor": predictions.key(config.extractor.model_dump(mode="json")),
         "detector_code": provenance.code_hash("pii", "serving"),

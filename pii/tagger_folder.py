@@ -118,5 +118,6 @@ def write_tagger_manifest(folder: Path, manifest: TaggerManifest) -> None:
 
 
 def tagger_fingerprint(folder: Path) -> str:
-    """SHA-256 of the network's file."""
+    """SHA-256 of the network's file. Raises ModelFolderError as `read_tagger` does."""
+    read_tagger(folder)
     return file_hash(folder / NETWORK)

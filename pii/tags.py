@@ -44,7 +44,7 @@ def tags_of(pieces: Iterable[tuple[int, int]], spans: Iterable[Span], types: Seq
     return found
 
 
-def spans_of(pieces: Sequence[tuple[int, int]], tags: Sequence[int], types: Sequence[str]) -> list[Span]:
+def spans_of(pieces: Iterable[tuple[int, int]], tags: Iterable[int], types: Sequence[str]) -> list[Span]:
     """The entities that the tags say, sorted and without overlap.
 
     A further piece that continues nothing of its type begins an entity: a labeller that is unsure of the

@@ -27,7 +27,6 @@ from configs.reader import dump
 from configs.stage import file_hash
 from pii import codec, model_folder
 from pii.errors import RequestError
-from pii.tagger_folder import tagger_fingerprint
 from serving import columns, progress, runners, source, summary
 from serving.engines.protocol import EngineError
 from serving.extractor import Extractor
@@ -252,8 +251,7 @@ def _identity(job: Job, inputs: Sequence[Input]) -> dict[str, str]:
     }
     if extractor.detectors != "patterns" and extractor.model is not None:
         identity["model"] = file_hash(extractor.model / model_folder.MANIFEST)
-        if extractor.tagger is not None:
-            identity["tagger"] = tagger_fingerprint(extractor.tagger)
+        identity["tagger"] = extractor.tagger_fingerprint
     return identity
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from configs.reader import StrictConfig
 from pii import model_folder
+from pii.tagger_folder import tagger_fingerprint
 from serving.engines import choice
 from serving.engines.protocol import Dtype, RemoteSettings, VllmSettings
 from serving.scoring import OperatingPoint
@@ -102,6 +103,13 @@ class ExtractorConfig(StrictConfig):
         if self.profile not in self.profiles:
             raise ValueError(f"profile has to be one of {', '.join(self.profiles)}")
         return self
+
+    @property
+    def tagger_fingerprint(self) -> str:
+        """Of the tagger that looks; empty where none does. Raises ModelFolderError: its folder is none."""
+        if self.tagger is None or self.detectors == "patterns":
+            return ""
+        return tagger_fingerprint(self.tagger)
 
     @property
     def chosen(self) -> Profile:

@@ -119,18 +119,21 @@ class CharacterTagger:
 
         known = self.manifest.entity_types
         values = self._log_probabilities(text)
-        likeliest = self._spans(values, types)
+        likeliest = self._spans(values, types, 0.0)
         marked = np.zeros(len(text), bool)
         for span in likeliest:
             marked[span.start : span.end] = True
-        further = values.copy()
-        further[:, OUTSIDE] -= FURTHER
-        beside = [s for s in self._spans(further, types) if not marked[s.start : s.end].any()]
+        beside = [s for s in self._spans(values, types, FURTHER) if not marked[s.start : s.end].any()]
         return Tagged(tuple(likeliest), tuple(sorted([*likeliest, *beside])), known, values)
 
-    def _spans(self, values: Values, types: Collection[str]) -> list[Span]:
-        tags = values.argmax(axis=1).tolist()
-        pieces = [(place, place + 1) for place in range(len(tags))]
+    def _spans(self, values: Values, types: Collection[str], further: float) -> list[Span]:
+        """The spans of the likeliest tags, where so much is taken off being outside."""
+        import numpy as np
+
+        inside = values[:, OUTSIDE + 1 :].argmax(axis=1) + 1
+        is_outside = values[:, OUTSIDE] - further >= values[np.arange(len(values)), inside]
+        tags = np.where(is_outside, OUTSIDE, inside).tolist()
+        pieces = ((place, place + 1) for place in range(len(tags)))
         found = spans_of(pieces, tags, self.manifest.entity_types)
         return [replace(span, source="tagger") for span in found if span.type in types]
 

@@ -1,6 +1,7 @@
 """The character tagger: tags, the stream, exact resume, and a network that serves as it learned."""
 
 import json
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.reader import RECIPES, load
+from evaluation import measure
+from evaluation.recipe import EvalConfig
 from pii.errors import ModelFolderError
 from pii.spans import Span
 from pii.tagger_folder import (
@@ -28,6 +31,7 @@ from pii.tagger_folder import (
 )
 from pii.tags import num_tags, spans_of, tags_of
 from serving.evidence import LEAST_LOGPROB
+from serving.extractor_config import ExtractorConfig
 from serving.tagger import CharacterTagger, Tagged
 from training import tagger
 from training.endless_run import HISTORY, STATE
@@ -302,3 +306,20 @@ def test_a_folder_that_is_no_tagger_is_refused_by_name(whole_run: Path, tmp_path
     change(folder)
     with pytest.raises(ModelFolderError, match=message):
         CharacterTagger(folder)
+
+
+def test_predictions_calibrations_and_jobs_depend_on_the_very_tagger(whole_run: Path, tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(whole_run / "tagger", folder)
+    values = {"output": tmp_path / "eval", "splits": {"own": {"file": tmp_path / "x"}}}
+    config = EvalConfig.model_validate({**values, "extractor": ExtractorConfig(tagger=folder)})
+    before = measure.made_from(config, [], None)
+    with (folder / NETWORK).open("ab") as file:
+        file.write(b"x")
+    changed = {name for name, value in measure.made_from(config, [], None).items() if value != before[name]}
+    assert changed == {"tagger"}
+    assert config.extractor.model_copy(update={"detectors": "patterns"}).tagger_fingerprint == ""
+    assert config.extractor.model_copy(update={"tagger": None}).tagger_fingerprint == ""
+    (folder / NETWORK).unlink()
+    with pytest.raises(ModelFolderError, match="no tagger"):
+        measure.made_from(config, [], None)

@@ -80,13 +80,16 @@ def candidates(
     ]
     model_spans = [span for span, _ in marks]
     finds = {span: _Find(known, of_model=True) for span, known in marks}
+    marked = [match.span for match in matches]
     for span in tagged.spans if tagged else ():
         if not is_nobodys(text, span):
             span = trimmed(text, span)
-            finds[span] = replace(finds.get(span, _Find()), of_tagger=True)
+            # A piece of what a pattern has whole says nothing that its evidence does not.
+            whole = _touching(span, marked, matches)
+            if not any(m.span.type == span.type and len(m.span) > len(span) for m in whole):
+                finds[span] = replace(finds.get(span, _Find()), of_tagger=True)
     for match in matches:
         finds[match.span] = replace(finds.get(match.span, _Find()), match=match)
-    marked = [match.span for match in matches]
     values = Counter((span.type, span.value(text)) for span in finds)
     made = []
     for span, find in sorted(finds.items(), key=lambda item: item[0]):

@@ -92,7 +92,7 @@ class ModelManifest(StrictConfig):
     versions: dict[str, str]
 
 
-def write_manifest(folder: Path, manifest: ModelManifest) -> None:
+def write_manifest(folder: Path, manifest: StrictConfig) -> None:
     """Write ``manifest.json``; do it last, for a folder without one counts as half-written."""
     with writing(folder / MANIFEST) as file:
         json.dump(manifest.model_dump(mode="json"), file, ensure_ascii=False, indent=2)
@@ -110,12 +110,7 @@ def read_manifest(folder: Path) -> ModelManifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise ModelFolderError(f"{folder}: no {MANIFEST}; the folder is half-written or not a model of ours")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise ModelFolderError(f"{path}: not JSON") from None
-    if not isinstance(values, dict) or values.get("kind") != "pii-model":
-        raise ModelFolderError(f"{folder}: not a model folder; it holds the {MANIFEST} of something else")
+    values = values_of_kind(path, "pii-model", "a model folder")
     # The codec comes before the fields: a model of another version may well have other fields.
     version = values.get("codec_version")
     if version != codec.VERSION or values.get("codec_fingerprint") != codec.fingerprint():
@@ -127,6 +122,25 @@ def read_manifest(folder: Path) -> ModelManifest:
         return parse(values, ModelManifest, str(path))
     except ConfigError as error:
         raise ModelFolderError(str(error)) from None
+
+
+def values_of_kind(path: Path, kind: str, what: str) -> dict[str, Any]:
+    """What a manifest holds that says of itself which kind it is of; unchecked beyond that.
+
+    Args:
+        path: of a file that is there.
+        kind: what its ``kind`` has to be.
+        what: its folder in words, for the message.
+
+    Raises ModelFolderError: it is not JSON, or the manifest of something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise ModelFolderError(f"{path}: not JSON") from None
+    if not isinstance(values, dict) or values.get("kind") != kind:
+        raise ModelFolderError(f"{path.parent}: not {what}; it holds the {path.name} of something else")
+    return values
 
 
 def fingerprint(folder: Path) -> str:

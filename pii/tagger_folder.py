@@ -7,7 +7,6 @@ float32 (1, T, N).
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,13 +15,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from configs.atomic import writing
 from configs.errors import ConfigError
 from configs.reader import StrictConfig, parse
 from configs.stage import file_hash
 from pii.errors import ModelFolderError
+from pii.model_folder import MANIFEST, values_of_kind
 
-MANIFEST, NETWORK = "manifest.json", "tagger.onnx"
+NETWORK = "tagger.onnx"
 INPUT, OUTPUT = "characters", "log_probabilities"
 """Names in the network."""
 
@@ -91,17 +90,9 @@ def read_tagger(folder: Path) -> TaggerManifest:
 
     Raises ModelFolderError: the folder is missing, half-written, of another version or something else's.
     """
+    _check_whole(folder)
     path = folder / MANIFEST
-    if not path.is_file() or not (folder / NETWORK).is_file():
-        raise ModelFolderError(
-            f"{folder}: no tagger; `pii tagger` makes one, and `tagger: null` does without"
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise ModelFolderError(f"{path}: not JSON") from None
-    if not isinstance(values, dict) or values.get("kind") != "pii-tagger":
-        raise ModelFolderError(f"{folder}: not a tagger's folder")
+    values = values_of_kind(path, "pii-tagger", "a tagger's folder")
     if values.get("version") != VERSION:
         raise ModelFolderError(f"{folder}: a tagger of another release; make it again")
     try:
@@ -110,14 +101,14 @@ def read_tagger(folder: Path) -> TaggerManifest:
         raise ModelFolderError(str(error)) from None
 
 
-def write_tagger_manifest(folder: Path, manifest: TaggerManifest) -> None:
-    """Write ``manifest.json``; last, for a folder without one counts as half-written."""
-    with writing(folder / MANIFEST) as file:
-        json.dump(manifest.model_dump(mode="json"), file, ensure_ascii=False, indent=2)
-        file.write("\n")
-
-
 def tagger_fingerprint(folder: Path) -> str:
-    """SHA-256 of the network's file. Raises ModelFolderError as `read_tagger` does."""
-    read_tagger(folder)
+    """SHA-256 of the network's file. Raises ModelFolderError: the folder is missing or half-written."""
+    _check_whole(folder)
     return file_hash(folder / NETWORK)
+
+
+def _check_whole(folder: Path) -> None:
+    if not (folder / MANIFEST).is_file() or not (folder / NETWORK).is_file():
+        raise ModelFolderError(
+            f"{folder}: no tagger; `pii tagger` makes one, and `tagger: null` does without"
+        )

@@ -18,11 +18,11 @@ from configs.reader import RECIPES, load
 from evaluation import measure
 from evaluation.recipe import EvalConfig
 from pii.errors import ModelFolderError
+from pii.model_folder import MANIFEST
 from pii.spans import Span
 from pii.tagger_folder import (
     FIRST_KNOWN,
     INPUT,
-    MANIFEST,
     NETWORK,
     PADDING,
     Numbering,

@@ -17,36 +17,27 @@ from training.base import MODELSCOPE
 
 def render(manifest: ModelManifest) -> str:
     """The card's Markdown; holds names and numbers only, never a text of the data."""
-    sections = [
-        _front_matter(manifest),
+    return _card(
+        _front_matter("text-generation", "transformers", **_base(manifest)),
         "# PII extraction model",
         _summary(manifest),
         "## Use\n\n"
         "Prompt, answer and reading are those of `pii.codec`; load the folder with this program:\n\n"
         "    pii extract notes.jsonl -o found.jsonl --model THIS_FOLDER\n",
         "## Entity types\n\n" + ", ".join(manifest.entity_types),
-        "## Data\n\n" + _sources(manifest.data_sources),
-        "## Training\n\n" + _table(manifest.training),
-        "## Hyperparameters\n\n" + _table(manifest.hyperparameters),
+        *_making(manifest),
         "## Evaluation\n\n" + _table(manifest.evaluation),
         "## Limits\n\n"
         "Finds what its training data marked, in Chinese and English; other languages were not taught."
         " It misses mentions: read the leakage of an evaluation on your own text before relying on it.",
         "## Versions\n\n" + _table(manifest.versions),
-    ]
-    return "\n\n".join(section.rstrip() for section in sections) + "\n"
+    )
 
 
 def render_tagger(manifest: TaggerManifest) -> str:
     """The card of a character tagger."""
-    facts = {
-        "language": ["zh", "en"],
-        "pipeline_tag": "token-classification",
-        "library_name": "onnx",
-        "tags": ["pii", "named-entity-recognition", "privacy"],
-    }
-    sections = [
-        f"---\n{yaml.safe_dump(facts, sort_keys=False)}---",
+    return _card(
+        _front_matter("token-classification", "onnx"),
         "# Character tagger",
         "Says of every character of a text which entity it belongs to. Made from nothing (random weights):"
         f" {manifest.num_parameters:,} parameters, windows of {manifest.window_chars:,} characters with a"
@@ -54,24 +45,40 @@ def render_tagger(manifest: TaggerManifest) -> str:
         " program; what it is worth together with them, the evaluation of a model folder says.",
         "## Use\n\n    pii extract notes.jsonl -o found.jsonl --set extractor.tagger=THIS_FOLDER\n",
         "## Entity types\n\n" + ", ".join(manifest.entity_types),
-        "## Data\n\n" + _sources(manifest.data_sources),
-        "## Training\n\n" + _table(manifest.training),
-        "## Hyperparameters\n\n" + _table(manifest.hyperparameters),
+        *_making(manifest),
         "## Versions\n\n" + _table(manifest.versions),
-    ]
+    )
+
+
+def _card(*sections: str) -> str:
     return "\n\n".join(section.rstrip() for section in sections) + "\n"
 
 
-def _front_matter(manifest: ModelManifest) -> str:
+def _front_matter(task: str, library: str, **more: str) -> str:
     facts: dict[str, Any] = {
         "language": ["zh", "en"],
-        "pipeline_tag": "text-generation",
-        "library_name": "transformers",
+        "pipeline_tag": task,
+        "library_name": library,
         "tags": ["pii", "named-entity-recognition", "privacy"],
+        **more,
     }
-    if manifest.base_model and "/" in manifest.base_model:
-        facts["base_model"] = manifest.base_model.removeprefix(MODELSCOPE)
     return f"---\n{yaml.safe_dump(facts, sort_keys=False)}---"
+
+
+def _base(manifest: ModelManifest) -> dict[str, str]:
+    """The base as the hub knows it; nothing where it has no name there."""
+    if "/" not in manifest.base_model:
+        return {}
+    return {"base_model": manifest.base_model.removeprefix(MODELSCOPE)}
+
+
+def _making(manifest: ModelManifest | TaggerManifest) -> tuple[str, ...]:
+    """How it was made, and from what."""
+    return (
+        "## Data\n\n" + _sources(manifest.data_sources),
+        "## Training\n\n" + _table(manifest.training),
+        "## Hyperparameters\n\n" + _table(manifest.hyperparameters),
+    )
 
 
 def _summary(manifest: ModelManifest) -> str:

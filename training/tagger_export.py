@@ -21,8 +21,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from configs.atomic import writing_folder
 from configs.stage import versions
-from pii.model_folder import CARD
-from pii.tagger_folder import INPUT, NETWORK, OUTPUT, TaggerManifest, write_tagger_manifest
+from pii.model_folder import CARD, write_manifest
+from pii.tagger_folder import INPUT, NETWORK, OUTPUT, TaggerManifest
 from training.card import render_tagger
 from training.lessons import data_identity, sources_of
 from training.tagger_network import LogProbabilities, TaggerNetwork
@@ -54,7 +54,7 @@ def write_tagger(folder: Path, job: TaggerRun) -> None:
         _save_quantised(as_onnx(job.network), half / NETWORK)
         onnx.save(halved(onnx.load(half / NETWORK)), half / NETWORK)
         (half / CARD).write_text(render_tagger(manifest), encoding="utf-8")
-        write_tagger_manifest(half, manifest)
+        write_manifest(half, manifest)
 
 
 def as_onnx(network: TaggerNetwork) -> Any:

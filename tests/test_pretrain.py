@@ -86,7 +86,7 @@ def stream(lessons: Lessons, tokenizer_folder: Path) -> Stream:
 def whole_run(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nobody interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert pretrain.pretrain(recipe_of(folder=str(folder), tokenizer=str(tokenizer_folder)))
+    assert pretrain.STAGE.make(recipe_of(folder=str(folder), tokenizer=str(tokenizer_folder)))
     return folder
 
 
@@ -409,7 +409,7 @@ def test_a_run_that_is_stopped_and_started_again_is_the_same_run(
             signal.raise_signal(signal.SIGTERM if steps == 5 else signal.SIGINT)
 
     monkeypatch.setattr(Learner, "step", interrupted)
-    assert [pretrain.pretrain(recipe) for _ in range(3)] == [False, False, True]
+    assert [pretrain.STAGE.make(recipe) for _ in range(3)] == [False, False, True]
     assert history(tmp_path / "run") == history(whole_run)
     mine, whole = weights(tmp_path / "run"), weights(whole_run)
     assert all(torch.equal(mine[name], whole[name]) for name in whole)
@@ -418,7 +418,7 @@ def test_a_run_that_is_stopped_and_started_again_is_the_same_run(
 @pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(whole_run: Path, tokenizer_folder: Path, tmp_path: Path):
     paths = {"folder": str(tmp_path / "run"), "tokenizer": str(tokenizer_folder)}
-    assert pretrain.pretrain(recipe_of(workers=2, **paths))
+    assert pretrain.STAGE.make(recipe_of(workers=2, **paths))
     assert history(tmp_path / "run") == history(whole_run)
 
 
@@ -428,7 +428,7 @@ def test_a_compiled_run_learns_the_same_up_to_rounding(
     whole_run: Path, tokenizer_folder: Path, tmp_path: Path
 ):
     paths = {"folder": str(tmp_path / "run"), "tokenizer": str(tokenizer_folder)}
-    assert pretrain.pretrain(recipe_of(compiled=True, **paths))
+    assert pretrain.STAGE.make(recipe_of(compiled=True, **paths))
     mine, plain = history(tmp_path / "run")[-1], history(whole_run)[-1]
     assert mine.pop("phase") == plain.pop("phase")
     # Shares are of some dozen tokens: one or two of them may fall to the other side.
@@ -447,10 +447,10 @@ def test_the_minutes_end_a_piece_and_a_finished_run_is_not_repeated(
     tokenizer_folder: Path, whole_run: Path, tmp_path: Path
 ):
     paths = {"folder": str(tmp_path / "run"), "tokenizer": str(tokenizer_folder)}
-    assert not pretrain.pretrain(recipe_of(max_minutes=1e-6, **paths))
+    assert not pretrain.STAGE.make(recipe_of(max_minutes=1e-6, **paths))
     assert torch.load(tmp_path / "run" / STATE, weights_only=True)["progress"]["steps"] == 1
     before = (whole_run / STATE).stat().st_mtime_ns
-    assert pretrain.pretrain(recipe_of(folder=str(whole_run), tokenizer=str(tokenizer_folder)))
+    assert pretrain.STAGE.make(recipe_of(folder=str(whole_run), tokenizer=str(tokenizer_folder)))
     assert (whole_run / STATE).stat().st_mtime_ns == before
 
 
@@ -475,7 +475,7 @@ def test_export_writes_what_the_last_checkpoint_knows(
     whole_run: Path, tokenizer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     recipe = recipe_of(folder=str(whole_run), tokenizer=str(tokenizer_folder))
-    pretrain.export(recipe, tmp_path / "model")
+    pretrain.STAGE.export(recipe, tmp_path / "model")
     assert {p.name for p in (tmp_path / "model").iterdir()} >= {"model.safetensors", "README.md"}
     arguments = ["--set", f"folder={tmp_path}/none", "--export", str(tmp_path / "other")]
     assert pretrain.main(arguments) == 2
@@ -490,7 +490,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(whole_run: Path, tokeni
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PII_CACHE", str(tmp_path))
-    assert pretrain.folder_of(recipe_of()) == tmp_path / "base"
+    assert recipe_of().folder_or("base") == tmp_path / "base"
     monkeypatch.delenv("PII_CACHE")
-    assert pretrain.folder_of(recipe_of()) == Path.home() / ".cache/pii-extraction/base"
-    assert pretrain.folder_of(recipe_of(folder="here")) == Path("here")
+    assert recipe_of().folder_or("base") == Path.home() / ".cache/pii-extraction/base"
+    assert recipe_of(folder="here").folder_or("base") == Path("here")

@@ -69,7 +69,7 @@ def recipe_of(**changes: Any) -> TaggerRecipe:
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nobody interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert tagger.make(recipe_of(folder=str(folder)))
+    assert tagger.STAGE.make(recipe_of(folder=str(folder)))
     return folder
 
 
@@ -195,7 +195,7 @@ def test_a_run_that_is_stopped_and_started_again_is_the_same_run(
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(TaggerLearner, "step", interrupted)
-    assert [tagger.make(recipe) for _ in range(3)] == [False, False, True]
+    assert [tagger.STAGE.make(recipe) for _ in range(3)] == [False, False, True]
     assert history(tmp_path / "run") == history(whole_run)
     mine, whole = (torch.load(f / STATE, weights_only=True) for f in (tmp_path / "run", whole_run))
     for name, values in whole["learner"]["network"].items():
@@ -208,7 +208,7 @@ def test_the_folder_says_what_it_is_and_export_writes_it_again(whole_run: Path, 
     assert manifest.data_sources["synthetic"] == {"licence": "the project's own"}
     card = (whole_run / "tagger" / "README.md").read_text(encoding="utf-8")
     assert "| network.width | 16 |" in card
-    tagger.export(recipe_of(folder=str(whole_run)), tmp_path / "again")
+    tagger.STAGE.export(recipe_of(folder=str(whole_run)), tmp_path / "again")
     assert (tmp_path / "again" / NETWORK).read_bytes() == (whole_run / "tagger" / NETWORK).read_bytes()
 
 

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
@@ -52,7 +52,11 @@ class StepTaker(Protocol):
         """Name → shape of all weights."""
 
 
-class EndlessRun(ABC):
+_Recipe = TypeVar("_Recipe", bound=EndlessRecipe)
+_Learner = TypeVar("_Learner", bound=StepTaker)
+
+
+class EndlessRun(ABC, Generic[_Recipe, _Learner]):
     """A run, begun or restored from its folder.
 
     Args:
@@ -67,13 +71,13 @@ class EndlessRun(ABC):
 
     def __init__(
         self,
-        recipe: EndlessRecipe,
+        recipe: _Recipe,
         folder: Path,
-        learner: StepTaker,
+        learner: _Learner,
         where: device.Device,
         format_hash: str,
     ) -> None:
-        self._plan, self._folder, self._steps, self._where = recipe, folder, learner, where
+        self.recipe, self._folder, self.learner, self._where = recipe, folder, learner, where
         self._format_hash = format_hash
         self.progress = Progress(device=str(where))
         if (folder / STATE).is_file():
@@ -93,7 +97,7 @@ class EndlessRun(ABC):
         Returns:
             Whether the tokens are used up.
         """
-        recipe, progress = self._plan, self.progress
+        recipe, progress = self.recipe, self.progress
         sizes = recipe.batch if self._where.kind == "cpu" else recipe.accelerator_batch
         make_pool, setup = self.workshop()
         with _signals() as arrived, Workers(recipe.workers, *setup) as workers:
@@ -101,7 +105,7 @@ class EndlessRun(ABC):
             begun = saved = time.monotonic()
             for batch in batches(recipe, progress, sizes, lambda tasks: workers.map(make_pool, tasks)):
                 share = progress.tokens / recipe.tokens
-                self._steps.step(batch, rate(recipe.schedule, progress.tokens, recipe.tokens, share))
+                self.learner.step(batch, rate(recipe.schedule, progress.tokens, recipe.tokens, share))
                 progress.took(batch)
                 finished = progress.tokens >= recipe.tokens
                 if progress.steps % recipe.probe.every_steps == 0 or finished:
@@ -118,8 +122,8 @@ class EndlessRun(ABC):
         """One line of the history and of the log."""
         progress = self.progress
         speed = progress.take_speed()
-        measured = {**self._steps.take_tally(), **self.measure()}
-        phase = self._plan.phase_at(progress.tokens).name
+        measured = {**self.learner.take_tally(), **self.measure()}
+        phase = self.recipe.phase_at(progress.tokens).name
         row = {
             "step": progress.steps,
             "tokens": progress.tokens,
@@ -131,15 +135,15 @@ class EndlessRun(ABC):
         with (self._folder / HISTORY).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         shown = ", ".join(f"{name} {value:.3f}" for name, value in measured.items())
-        logger.info("%s, %s, %.0f tokens/s: %s", progress.describe(self._plan), phase, speed, shown)
+        logger.info("%s, %s, %.0f tokens/s: %s", progress.describe(self.recipe), phase, speed, shown)
 
     # --- checkpoint -----------------------------------------------------------------------------------
 
     def _save(self) -> None:
         state = {
-            "learner": self._steps.state(),
+            "learner": self.learner.state(),
             "progress": self.progress.state(),
-            "shapes": self._steps.shapes(),
+            "shapes": self.learner.shapes(),
             "codec": self._format_hash,
         }
         with writing(self._folder / STATE, "wb") as file:
@@ -147,15 +151,15 @@ class EndlessRun(ABC):
 
     def _restore(self, path: Path) -> None:
         state = torch.load(path, map_location=self._where.kind, weights_only=True)
-        if state["shapes"] != self._steps.shapes():
+        if state["shapes"] != self.learner.shapes():
             raise StageError(f"{path}: is of another architecture; name another folder")
         if state["codec"] != self._format_hash:
             logger.warning(
                 "the format of examples has changed since the last start; it has yet to be learned"
             )
-        self._steps.restore(state["learner"])
+        self.learner.restore(state["learner"])
         self.progress.restore(state["progress"])
-        logger.info("going on from %s", self.progress.describe(self._plan))
+        logger.info("going on from %s", self.progress.describe(self.recipe))
 
 
 @contextmanager

@@ -8,91 +8,31 @@ trains nothing.
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.command import config_of, parser, run
-from configs.errors import StageError
-from configs.stage import Stage, versions
+from configs.stage import versions
 from pii import codec
 from pii.model_folder import ModelManifest
 from pii.taxonomy import shipped
+from training.endless_stage import EndlessStage
 from training.lessons import data_identity, sources_of
 from training.pretrain_recipe import BaseRecipe
-from training.silence import keep_quiet
 
 if TYPE_CHECKING:
     from training.pretrain_run import PretrainRun
 
-logger = logging.getLogger(__name__)
-
-MODEL = "model"
-"""The finished model, in the folder of a run."""
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``pii base``; returns 0, also where the run was stopped and can go on, or 2."""
-    commands = parser("pii base", __doc__ or "", "base.yaml")
-    commands.add_argument(
-        "--export", type=Path, metavar="FOLDER", help="write a model folder from the last checkpoint, and end"
-    )
-    arguments = commands.parse_args(argv)
-
-    def body() -> int:
-        recipe = config_of(arguments, BaseRecipe)
-        keep_quiet()
-        if arguments.export is not None:
-            export(recipe, arguments.export)
-        else:
-            pretrain(recipe)
-        return 0
-
-    return run(body)
+    return STAGE.command(argv, __doc__ or "")
 
 
-def folder_of(recipe: BaseRecipe) -> Path:
-    """The folder of the run."""
-    return recipe.folder_or("base")
-
-
-def pretrain(recipe: BaseRecipe) -> bool:
-    """Begin a run or go on with it; whether it is finished.
-
-    Raises StageError: another process trains in the folder, or its checkpoint is of another model.
-    """
-    folder = folder_of(recipe)
-    stage = Stage("base", folder, recipe, {"data": data_identity(recipe.data_config())})
-    if stage.is_current():
-        logger.info("%s: nothing to do, the run is finished", folder)
-        return True
-    stage.begin()
-    from training.endless_run import HISTORY
+def _begin(recipe: BaseRecipe, folder: Path) -> PretrainRun:
     from training.pretrain_run import PretrainRun
 
-    job = PretrainRun(recipe, folder)
-    if not job.learn():
-        logger.info("stopped at %s; the same command goes on from here", job.progress.describe(recipe))
-        return False
-    _write_model(job, folder / MODEL)
-    outputs = [f"{MODEL}/{path.name}" for path in (folder / MODEL).iterdir()]
-    stage.finish([*outputs, HISTORY], {"training": job.progress.facts()})
-    return True
-
-
-def export(recipe: BaseRecipe, target: Path) -> None:
-    """Write a model folder from the last checkpoint; a run that is under way is not disturbed.
-
-    Raises StageError: there is no checkpoint.
-    """
-    from training.endless_run import STATE
-    from training.pretrain_run import PretrainRun
-
-    folder = folder_of(recipe)
-    if not (folder / STATE).is_file():
-        raise StageError(f"{folder}: no checkpoint; run `pii base` first")
-    _write_model(PretrainRun(recipe, folder), target)
+    return PretrainRun(recipe, folder)
 
 
 def _write_model(job: PretrainRun, target: Path) -> None:
@@ -121,7 +61,10 @@ def _write_model(job: PretrainRun, target: Path) -> None:
         versions=versions("torch", "transformers", "tokenizers"),
     )
     write_model_folder(target, model.to(torch.bfloat16), job.tokenizer, manifest)
-    logger.info("wrote %s", target)
+
+
+STAGE = EndlessStage("base", "model", BaseRecipe, _begin, _write_model)
+"""Its folder in the cache is ``base``; the finished model is ``model/`` in there."""
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 TOKENIZER = "tokenizer"
 
 
-class PretrainRun(EndlessRun):
+class PretrainRun(EndlessRun[BaseRecipe, Learner]):
     """A run, begun or restored from its folder.
 
     Args:
@@ -45,7 +45,6 @@ class PretrainRun(EndlessRun):
 
     def __init__(self, recipe: BaseRecipe, folder: Path) -> None:
         torch.set_num_threads(recipe.threads)
-        self.recipe = recipe
         where = device.choose(recipe.precision)
         self.tokenizer = _tokenizer(recipe, folder / TOKENIZER)
         model: Any = make_model(
@@ -56,8 +55,8 @@ class PretrainRun(EndlessRun):
             induction=recipe.induction,
         )
         compiled = device.can_compile() if recipe.compiled is None else recipe.compiled
-        self.learner = Learner(model, recipe.rates, where, recipe.tagging, compiled=compiled)
-        super().__init__(recipe, folder, self.learner, where, codec.fingerprint())
+        learner = Learner(model, recipe.rates, where, recipe.tagging, compiled=compiled)
+        super().__init__(recipe, folder, learner, where, codec.fingerprint())
         logger.info("%s parameters on %s", f"{model.num_parameters():,}", where)
 
     @cached_property

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 CHARACTERS = "characters.json"
 
 
-class TaggerRun(EndlessRun):
+class TaggerRun(EndlessRun[TaggerRecipe, TaggerLearner]):
     """A run, begun or restored from its folder.
 
     Args:
@@ -48,7 +48,6 @@ class TaggerRun(EndlessRun):
 
     def __init__(self, recipe: TaggerRecipe, folder: Path) -> None:
         torch.set_num_threads(recipe.threads)
-        self.recipe = recipe
         where = device.choose(recipe.precision)
         self.characters = _characters(recipe, folder / CHARACTERS)
         self.types = shipped().default_types
@@ -56,8 +55,8 @@ class TaggerRun(EndlessRun):
         torch.manual_seed(recipe.seed)
         self.network = TaggerNetwork(recipe.network, self._numbering.size, num_tags(self.types))
         compiled = device.can_compile() if recipe.compiled is None else recipe.compiled
-        self._learner = TaggerLearner(self.network, recipe.rates, where, compiled=compiled)
-        super().__init__(recipe, folder, self._learner, where, str(VERSION))
+        learner = TaggerLearner(self.network, recipe.rates, where, compiled=compiled)
+        super().__init__(recipe, folder, learner, where, str(VERSION))
         logger.info("%s parameters on %s", f"{self.num_parameters:,}", where)
 
     @property
@@ -81,7 +80,7 @@ class TaggerRun(EndlessRun):
     def _strict_f1(self, documents: Sequence[Document]) -> float:
         right = marked = 0
         for document in documents:
-            tags = self._learner.likeliest(self._numbering.numbers(document.text))
+            tags = self.learner.likeliest(self._numbering.numbers(document.text))
             pieces = [(place, place + 1) for place in range(len(document.text))]
             found, gold = set(spans_of(pieces, tags, self.types)), set(document.spans)
             right += len(found & gold)

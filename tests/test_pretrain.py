@@ -29,11 +29,12 @@ from training import pretrain
 from training.bare import SMALLEST, Architecture, make_config
 from training.copying import MANY, ONE, WHOLE, CopyTasks
 from training.device import can_compile
-from training.endless import Example, Pool, Stream, cut
+from training.endless import Example, Stream, cut
 from training.endless_run import HISTORY, STATE
 from training.induction import install
 from training.learner import Learner
 from training.lessons import Lessons, licence_clean
+from training.pools import Pool
 from training.pretrain_recipe import BaseRecipe, BatchSizes
 from training.pretrain_run import PretrainRun
 from training.probes import make_probe

@@ -1,26 +1,21 @@
-"""An endless stream of tokenised training examples for the embedded base model.
-
-Example ``i`` of a phase depends on the recipe, the phase and ``i`` alone: a run may stop anywhere and go on,
-and the number of processes that make examples changes nothing.
-"""
+"""An endless stream of tokenised training examples for the embedded base model (see `training.pools`)."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pii import codec
-from training.batches import bounds, padded
+from training.batches import padded
 from training.examples import RememberingTokenizer
 from training.lessons import Lessons
+from training.pools import EndlessStream, by_length
 from training.pretrain_recipe import KINDS, BaseRecipe, Kind, Phase
 from training.tagging import UNTAGGED, tags
 
@@ -61,26 +56,7 @@ class Batch:
     num_tokens: int
 
 
-class Counted(Protocol):
-    """A batch of which is known how many tokens it has without padding."""
-
-    @property
-    def num_tokens(self) -> int:
-        """How many."""
-
-
-_Batch = TypeVar("_Batch", bound=Counted)
-
-
-@dataclass(frozen=True, slots=True)
-class Pool(Generic[_Batch]):
-    """Examples that were made together: batches in random order, and what was left out, by reason."""
-
-    batches: list[_Batch]
-    left_out: Counter[str]
-
-
-class Stream:
+class Stream(EndlessStream[Example, Batch]):
     """The examples of a run.
 
     Args:
@@ -88,6 +64,8 @@ class Stream:
         lessons: where the conversations come from.
         tokenizer: as for `pii.codec.encode`.
     """
+
+    recipe: BaseRecipe
 
     def __init__(self, recipe: BaseRecipe, lessons: Lessons, tokenizer: codec.Tokenizer) -> None:
         self.recipe, self.lessons = recipe, lessons
@@ -111,20 +89,14 @@ class Stream:
         tagged = self.recipe.tagging is not None and kind in ("extraction", "inserted")
         return Example(kind, ids, weights, tags(self._plain, [*messages]) if tagged else [])
 
-    def pool(self, phase: Phase, start: int, count: int, batch_tokens: int) -> Pool[Batch]:
-        """Examples `start` to ``start + count`` of a phase, as batches of at most so many padded tokens."""
-        made = [self.example(phase, index) for index in range(start, start + count)]
-        left_out = Counter(item for item in made if isinstance(item, str))
-        batches = cut([item for item in made if isinstance(item, Example)], batch_tokens)
-        Random(f"{self.recipe.seed}/{phase.name}/{start}/order").shuffle(batches)
-        return Pool(batches, left_out)
+    def cut(self, examples: Sequence[Example], max_tokens: int) -> list[Batch]:
+        """See `cut`."""
+        return cut(examples, max_tokens)
 
 
 def cut(examples: Sequence[Example], max_tokens: int) -> list[Batch]:
     """Batches of similar lengths; an example with more tokens than a batch may have is one of its own."""
-    ordered = sorted(examples, key=lambda e: len(e.ids))
-    places = bounds([len(example.ids) for example in ordered], max_tokens)
-    return [_padded(ordered[start:end]) for start, end in pairwise(places)]
+    return [_padded(group) for group in by_length(examples, lambda e: len(e.ids), max_tokens)]
 
 
 def _padded(examples: Sequence[Example]) -> Batch:
@@ -139,32 +111,9 @@ def _padded(examples: Sequence[Example]) -> Batch:
     return Batch(ids, weights, tagged, kinds, sum(len(example.ids) for example in examples))
 
 
-# --- in a process of its own --------------------------------------------------------------------------
-
-Task = tuple[str, int, int, int]
-"""Name of a phase, first example, number of examples, tokens of a batch."""
-
-_stream: Stream
-
-
-def initialise(recipe: BaseRecipe, tokenizer_folder: Path) -> None:
-    """Set this process up for `make_pool`."""
-    global _stream
-    _stream = open_stream(recipe, tokenizer_folder)
-
-
 def open_stream(recipe: BaseRecipe, tokenizer_folder: Path) -> Stream:
     """The stream of a run whose tokenizer is there."""
-    from training.silence import keep_quiet
     from training.tokenizer import load
 
-    keep_quiet()
     tokenizer: Any = load(tokenizer_folder)
     return Stream(recipe, Lessons(recipe), tokenizer)
-
-
-def make_pool(task: Task) -> Pool[Batch]:
-    """One pool of the stream."""
-    name, start, count, batch_tokens = task
-    phase = next(phase for phase in _stream.recipe.phases if phase.name == name)
-    return _stream.pool(phase, start, count, batch_tokens)

@@ -24,6 +24,7 @@ from configs.atomic import writing
 from configs.errors import StageError
 from data_pipeline.parallel import Workers
 from training import device
+from training.pools import EndlessStream, initialise, make_pool
 from training.pretrain_recipe import EndlessRecipe
 from training.progress import Progress, batches
 from training.schedule import rate
@@ -84,8 +85,8 @@ class EndlessRun(ABC, Generic[_Recipe, _Learner]):
             self._restore(folder / STATE)
 
     @abstractmethod
-    def workshop(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """What makes a pool of a task, and how a process is set up for it: a function, then its arguments."""
+    def opener(self) -> tuple[Callable[..., EndlessStream[Any, Any]], tuple[Any, ...]]:
+        """What opens the stream in another process, and its arguments."""
 
     @abstractmethod
     def measure(self) -> dict[str, float]:
@@ -99,8 +100,8 @@ class EndlessRun(ABC, Generic[_Recipe, _Learner]):
         """
         recipe, progress = self.recipe, self.progress
         sizes = recipe.batch if self._where.kind == "cpu" else recipe.accelerator_batch
-        make_pool, setup = self.workshop()
-        with _signals() as arrived, Workers(recipe.workers, *setup) as workers:
+        open_stream, arguments = self.opener()
+        with _signals() as arrived, Workers(recipe.workers, initialise, open_stream, *arguments) as workers:
             progress.start_clock()
             begun = saved = time.monotonic()
             for batch in batches(recipe, progress, sizes, lambda tasks: workers.map(make_pool, tasks)):

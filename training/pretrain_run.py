@@ -19,10 +19,11 @@ from configs.atomic import writing_folder
 from pii import codec
 from training import device
 from training.bare import make_model
-from training.endless import Stream, initialise, make_pool
+from training.endless import Stream, open_stream
 from training.endless_run import EndlessRun
 from training.learner import Learner
 from training.lessons import Lessons
+from training.pools import EndlessStream
 from training.pretrain_recipe import BaseRecipe
 from training.probes import Probes
 from training.tokenizer import load as load_tokenizer
@@ -64,9 +65,9 @@ class PretrainRun(EndlessRun[BaseRecipe, Learner]):
         stream = Stream(self.recipe, Lessons(self.recipe), self.tokenizer)
         return Probes(stream, self.tokenizer, self.recipe.probe)
 
-    def workshop(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """See `EndlessRun.workshop`."""
-        return make_pool, (initialise, self.recipe, self._folder / TOKENIZER)
+    def opener(self) -> tuple[Callable[..., EndlessStream[Any, Any]], tuple[Any, ...]]:
+        """See `EndlessRun.opener`."""
+        return open_stream, (self.recipe, self._folder / TOKENIZER)
 
     def measure(self) -> dict[str, float]:
         """See `training.probes`."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from training.endless import Counted, Pool, Task
+from training.pools import Counted, Pool, Task
 from training.pretrain_recipe import BatchSizes, EndlessRecipe
 
 

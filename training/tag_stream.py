@@ -1,14 +1,9 @@
-"""An endless stream of documents for the character tagger: numbers of characters and their tags.
-
-Example ``i`` of a phase depends on the recipe, the phase and ``i`` alone, as in `training.endless`.
-"""
+"""An endless stream of documents for the character tagger: numbers of characters and their tags."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -17,9 +12,9 @@ import numpy.typing as npt
 from pii.tagger_folder import PADDING, Numbering, class_of
 from pii.tags import tags_of
 from pii.taxonomy import shipped
-from training.batches import bounds, padded
-from training.endless import Pool, Task
+from training.batches import padded
 from training.lessons import Lessons
+from training.pools import EndlessStream, by_length
 from training.pretrain_recipe import Phase
 from training.tagger_recipe import TaggerRecipe
 from training.tagging import UNTAGGED
@@ -48,7 +43,7 @@ class TagBatch:
     num_tokens: int
 
 
-class TagStream:
+class TagStream(EndlessStream[TaggedText, TagBatch]):
     """The examples of a run.
 
     Args:
@@ -56,8 +51,10 @@ class TagStream:
         characters: those that are known by themselves.
     """
 
+    recipe: TaggerRecipe
+
     def __init__(self, recipe: TaggerRecipe, characters: str) -> None:
-        self._recipe, self._numbering = recipe, Numbering(characters)
+        self.recipe, self._numbering = recipe, Numbering(characters)
         self._lessons, self._types = Lessons(recipe), shipped().default_types
 
     def example(self, phase: Phase, index: int) -> TaggedText | str:
@@ -66,28 +63,23 @@ class TagStream:
         if isinstance(document, str):
             return document
         text = document.text
-        drawn = Random(f"{self._recipe.seed}/{phase.name}/{index}/unknown")
+        drawn = Random(f"{self.recipe.seed}/{phase.name}/{index}/unknown")
         numbers = [
-            class_of(character) if drawn.random() < self._recipe.unknown else number
+            class_of(character) if drawn.random() < self.recipe.unknown else number
             for character, number in zip(text, self._numbering.numbers(text), strict=True)
         ]
         pieces = ((place, place + 1) for place in range(len(text)))
         return TaggedText(numbers, tags_of(pieces, document.spans, self._types))
 
-    def pool(self, phase: Phase, start: int, count: int, batch_tokens: int) -> Pool[TagBatch]:
-        """Examples `start` to ``start + count`` of a phase, as batches of at most so many characters."""
-        made = [self.example(phase, index) for index in range(start, start + count)]
-        left_out = Counter(item for item in made if isinstance(item, str))
-        batches = cut([item for item in made if isinstance(item, TaggedText)], batch_tokens)
-        Random(f"{self._recipe.seed}/{phase.name}/{start}/order").shuffle(batches)
-        return Pool(batches, left_out)
+    def cut(self, examples: Sequence[TaggedText], max_tokens: int) -> list[TagBatch]:
+        """See `cut`."""
+        return cut(examples, max_tokens)
 
 
 def cut(examples: Sequence[TaggedText], max_tokens: int) -> list[TagBatch]:
     """Batches of similar lengths; a longer window than a batch may have is one of its own."""
-    ordered = sorted((e for e in examples if e.numbers), key=lambda e: len(e.numbers))
-    places = bounds([len(example.numbers) for example in ordered], max_tokens)
-    return [_padded(ordered[start:end]) for start, end in pairwise(places)]
+    written = [example for example in examples if example.numbers]
+    return [_padded(group) for group in by_length(written, lambda e: len(e.numbers), max_tokens)]
 
 
 def _padded(examples: Sequence[TaggedText]) -> TagBatch:
@@ -97,24 +89,3 @@ def _padded(examples: Sequence[TaggedText]) -> TagBatch:
         numbers[row, : len(example.numbers)] = example.numbers
         tags[row, : len(example.tags)] = example.tags
     return TagBatch(numbers, tags, sum(len(example.numbers) for example in examples))
-
-
-# --- in a process of its own --------------------------------------------------------------------------
-
-_stream: TagStream
-
-
-def initialise(recipe: TaggerRecipe, characters: str) -> None:
-    """Set this process up for `make_pool`."""
-    global _stream
-    from training.silence import keep_quiet
-
-    keep_quiet()
-    _stream = TagStream(recipe, characters)
-
-
-def make_pool(task: Task) -> Pool[TagBatch]:
-    """One pool of the stream."""
-    name, start, count, batch_tokens = task
-    phase = next(phase for phase in _stream._recipe.phases if phase.name == name)
-    return _stream.pool(phase, start, count, batch_tokens)

@@ -25,8 +25,9 @@ from pii.taxonomy import shipped
 from training import device
 from training.endless_run import EndlessRun
 from training.lessons import Lessons
+from training.pools import EndlessStream
 from training.probes import SETS
-from training.tag_stream import initialise, make_pool
+from training.tag_stream import TagStream
 from training.tagger_learner import TaggerLearner
 from training.tagger_network import TaggerNetwork
 from training.tagger_recipe import TaggerRecipe
@@ -69,9 +70,9 @@ class TaggerRun(EndlessRun[TaggerRecipe, TaggerLearner]):
         lessons = Lessons(self.recipe)
         return {name: lessons.held_out(split, self.recipe.probe.documents) for name, split in SETS.items()}
 
-    def workshop(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """See `EndlessRun.workshop`."""
-        return make_pool, (initialise, self.recipe, self.characters)
+    def opener(self) -> tuple[Callable[..., EndlessStream[Any, Any]], tuple[Any, ...]]:
+        """See `EndlessRun.opener`."""
+        return TagStream, (self.recipe, self.characters)
 
     def measure(self) -> dict[str, float]:
         """``f1_…``: strict F1 of the likeliest tags on held-out documents, by set."""

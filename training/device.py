@@ -6,8 +6,10 @@ import os
 import resource
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from shutil import which
+from typing import Any
 
 from configs.errors import ConfigError
 from training.recipe import VIRTUAL_TOKENS, Precision, TrainRecipe
@@ -31,6 +33,12 @@ class Device:
 
     def __str__(self) -> str:
         return f"{self.name}, {self.precision} ({self.reason})"
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Products in bf16 where that is the number format."""
+        import torch
+
+        return torch.autocast(self.kind, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
 
 def can_compile() -> bool:

@@ -35,7 +35,9 @@ STATE, HISTORY = "state.pt", "history.jsonl"
 
 
 class StepTaker(Protocol):
-    """What learns."""
+    """What learns: a `model`, by steps."""
+
+    model: Any
 
     def step(self, batch: Any, rate: float) -> None:
         """One optimizer step, at this share of the highest rate."""
@@ -48,9 +50,6 @@ class StepTaker(Protocol):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a `state`."""
-
-    def shapes(self) -> dict[str, list[int]]:
-        """Name → shape of all weights."""
 
 
 _Recipe = TypeVar("_Recipe", bound=EndlessRecipe)
@@ -144,7 +143,7 @@ class EndlessRun(ABC, Generic[_Recipe, _Learner]):
         state = {
             "learner": self.learner.state(),
             "progress": self.progress.state(),
-            "shapes": self.learner.shapes(),
+            "shapes": _shapes(self.learner.model),
             "codec": self._format_hash,
         }
         with writing(self._folder / STATE, "wb") as file:
@@ -152,7 +151,7 @@ class EndlessRun(ABC, Generic[_Recipe, _Learner]):
 
     def _restore(self, path: Path) -> None:
         state = torch.load(path, map_location=self._where.kind, weights_only=True)
-        if state["shapes"] != self.learner.shapes():
+        if state["shapes"] != _shapes(self.learner.model):
             raise StageError(f"{path}: is of another architecture; name another folder")
         if state["codec"] != self._format_hash:
             logger.warning(
@@ -161,6 +160,10 @@ class EndlessRun(ABC, Generic[_Recipe, _Learner]):
         self.learner.restore(state["learner"])
         self.progress.restore(state["progress"])
         logger.info("going on from %s", self.progress.describe(self.recipe))
+
+
+def _shapes(model: Any) -> dict[str, list[int]]:
+    return {name: list(values.shape) for name, values in model.state_dict().items()}
 
 
 @contextmanager

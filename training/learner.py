@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from training.batches import padded
 from training.compilation import compile_layers
 from training.device import Device
 from training.endless import Batch
+from training.optimizers import Optimizers
 from training.pretrain_recipe import KINDS, RateRecipe, TaggingRecipe
 from training.tagging import TagHead
 
@@ -49,28 +50,22 @@ class Learner:
         self._tagging = tagging
         self.model.train()
         self.tagger = TagHead(model.config.hidden_size).to(self.device)
-        self._rates, self._rounds = rates, device.precision == "bf16"
+        self._where = device
         matrices, tables, vectors = _by_shape(model)
         vectors += list(self.tagger.parameters())
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                matrices, lr=rates.matrices, weight_decay=rates.weight_decay, adjust_lr_fn="match_rms_adamw"
-            ),
-            torch.optim.AdamW(
-                [
-                    {"params": tables, "weight_decay": rates.weight_decay},
-                    {"params": vectors, "weight_decay": 0.0},
-                ],
-                lr=rates.others,
-                betas=(0.9, 0.95),
-            ),
-        ]
-        self._highest = (rates.matrices, rates.others)
+        self._optimizers = Optimizers(
+            matrices,
+            [
+                {"params": tables, "weight_decay": rates.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            rates,
+        )
         self._tally = torch.zeros(len(KINDS), 3, device=self.device)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Products in bf16 where the device is fast at it."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self._rounds else nullcontext()
+        return self._where.autocast()
 
     def step(self, batch: Batch, rate: float) -> None:
         """One optimizer step.
@@ -79,9 +74,6 @@ class Learner:
             batch: what to learn from.
             rate: the learning rate as a share of the highest.
         """
-        for optimizer, highest in zip(self.optimizers, self._highest, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * highest
         ids_BT = torch.from_numpy(batch.ids).to(self.device).long()
         weights_BT = torch.from_numpy(batch.weights).to(self.device)[:, 1:]
         counts_BT = weights_BT > 0
@@ -95,10 +87,7 @@ class Learner:
             with self.autocast():
                 loss = loss + self._tagging.weight * self.tagger.loss(hidden[self._tagging.layer], tags_BT)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._rates.max_grad_norm)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        self._optimizers.step(rate, self.model.parameters())
         kinds = torch.from_numpy(batch.kinds).to(self.device)[counts_BT.nonzero()[:, 0]]
         with torch.no_grad():
             seen = torch.stack([losses, right.float(), torch.ones_like(losses)], 1)
@@ -154,20 +143,15 @@ class Learner:
         return {
             "model": self.model.state_dict(),
             "tagger": self.tagger.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizers": self._optimizers.state(),
             "tally": self._tally,
         }
-
-    def shapes(self) -> dict[str, list[int]]:
-        """Name → shape of the model's weights."""
-        return {name: list(values.shape) for name, values in self.model.state_dict().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a `state`, wherever it was computed."""
         self.model.load_state_dict(state["model"])
         self.tagger.load_state_dict(state["tagger"])
-        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(values)
+        self._optimizers.restore(state["optimizers"])
         self._tally.copy_(state["tally"])
 
 

@@ -79,8 +79,7 @@ class Lessons:
 
     def draw(self, phase: Phase, index: int) -> tuple[Kind, Sequence[codec.Message] | str]:
         """Kind and turns of conversation `index` of a phase, or the reason why there are none."""
-        rng = Random(f"{self._recipe.seed}/{phase.name}/{index}")
-        kind: Kind = rng.choices(list(phase.mix), list(phase.mix.values()))[0]
+        rng, kind = self._chance(phase, index)
         if kind == "copy":
             return kind, self._copy_tasks.draw(rng)
         if kind == "chat":
@@ -93,10 +92,14 @@ class Lessons:
 
         The entities are those of the default types. The phase has to mix documents alone.
         """
-        rng = Random(f"{self._recipe.seed}/{phase.name}/{index}")
-        kind: Kind = rng.choices(list(phase.mix), list(phase.mix.values()))[0]
+        rng, kind = self._chance(phase, index)
         document = self._document(kind, phase, index, rng)
         return document if isinstance(document, str) else self._window(document, None, phase, rng)
+
+    def _chance(self, phase: Phase, index: int) -> tuple[Random, Kind]:
+        """The source of chance of conversation `index` of a phase, and its kind, the first thing drawn."""
+        rng = Random(f"{self._recipe.seed}/{phase.name}/{index}")
+        return rng, rng.choices(list(phase.mix), list(phase.mix.values()))[0]
 
     def _document(self, kind: Kind, phase: Phase, index: int, rng: Random) -> Document | str:
         document = self._drawn(kind, phase, index, rng)

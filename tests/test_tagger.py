@@ -18,7 +18,7 @@ from configs.reader import RECIPES, load
 from evaluation import measure
 from evaluation.recipe import EvalConfig
 from pii.errors import ModelFolderError
-from pii.model_folder import MANIFEST
+from pii.model_folder import MANIFEST, find
 from pii.spans import Span
 from pii.tagger_folder import (
     FIRST_KNOWN,
@@ -210,6 +210,13 @@ def test_the_folder_says_what_it_is_and_export_writes_it_again(whole_run: Path, 
     assert "| network.width | 16 |" in card
     tagger.STAGE.export(recipe_of(folder=str(whole_run)), tmp_path / "again")
     assert (tmp_path / "again" / NETWORK).read_bytes() == (whole_run / "tagger" / NETWORK).read_bytes()
+
+
+def test_a_network_does_not_tell_on_which_machine_it_was_made(whole_run: Path):
+    for folder in (whole_run / "tagger", find("models/tagger")):
+        written = (folder / NETWORK).read_bytes()
+        assert b".py" not in written
+        assert b"site-packages" not in written
 
 
 def test_what_serves_says_what_was_learned_for_windows_of_any_length(whole_run: Path):

@@ -52,7 +52,7 @@ def write_tagger(folder: Path, job: TaggerRun) -> None:
     )
     with writing_folder(folder) as half:
         _save_quantised(as_onnx(job.network), half / NETWORK)
-        onnx.save(halved(onnx.load(half / NETWORK)), half / NETWORK)
+        onnx.save(_without_origin(halved(onnx.load(half / NETWORK))), half / NETWORK)
         (half / CARD).write_text(render_tagger(manifest), encoding="utf-8")
         write_manifest(half, manifest)
 
@@ -90,6 +90,13 @@ def _save_quantised(model: Any, path: Path) -> None:
         )
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _without_origin(model: Any) -> Any:
+    """The model without the exporter's notes: of each node the lines of code, with their paths."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]
+    return model
 
 
 def halved(model: Any) -> Any:

@@ -18,6 +18,10 @@ from pii.spans import Document, Span
 SHARE = 0.2
 """Part of the words that gives way."""
 
+CAPITALISED = 0.15
+"""Part of the Latin words that come in with a capital though they stand where a small one stood: what is
+written large is not yet a name."""
+
 _HAN = r"[\u4e00-\u9fff]"
 _WORD = re.compile(rf"(?:{_HAN}{{2}}|[A-Za-z]{{2,}})(?!.{{0,6}}[0-9])")
 """A word that may give way. What stands before a digit may say that the number is nobody's."""
@@ -72,4 +76,6 @@ class Rewording:
             start = rng.randrange(len(run) - 1)
             return run[start : start + rng.choice((1, 2, 2, 2, 3))]
         other = rng.choice(self._latin)
-        return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
+        if word.isupper():
+            return other.upper()
+        return other.capitalize() if word[0].isupper() or rng.random() < CAPITALISED else other

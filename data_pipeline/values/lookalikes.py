@@ -272,7 +272,6 @@ def placeholder(draw: Draw) -> str:
             "see attached",
             "____",
             "null",
-            "user@example.com",
         ),
     )
 

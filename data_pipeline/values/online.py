@@ -43,6 +43,9 @@ _MAIL_EN = Weighted(
     }
 )
 
+_DOCUMENTATION = ("example.com", "example.org", "example.net", "mail.example.com", "example.cn")
+"""Domains that RFC 2606 sets aside for examples, and one of their kind."""
+
 
 def _stem(draw: Draw) -> str:
     """A word made of the person's Latin name, as people make their addresses."""
@@ -75,13 +78,17 @@ def email(draw: Draw) -> str:
     """Personal and company mailboxes; reserved: a domain under ``.test`` (RFC 2606)."""
     rng = draw.rng
     tail = rng.random()
-    local = _stem(draw)
+    name = username(draw)
+    local = name if name.isascii() and rng.random() < 0.1 else _stem(draw)
     if tail < 0.35:
         local += str(number(rng, 1, 9999))
     elif tail < 0.42:
         local += str(draw.person.born[0])
     if draw.reserved:
         domain = f"{pick(rng, _FALLBACK)}.test"
+    elif rng.random() < 0.04:
+        # Tests, manuals and made-up data are full of them, and nobody can tell them from people's own.
+        domain = pick(rng, _DOCUMENTATION)
     elif rng.random() < 0.3:
         domain = _company_domain(draw)
     else:

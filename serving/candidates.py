@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pii.identifiers import check
-from pii.patterns import Match
+from pii.patterns import Match, announced
+from pii.patterns.labels import NOT_PERSONAL
 from pii.spans import Span
 from serving.evidence import LEAST_LOGPROB, TokenEvidence
 from serving.tagger import Tagged
@@ -22,7 +23,7 @@ from serving.wording import is_nobodys, trimmed, wording
 
 _Item = TypeVar("_Item")
 
-VERSION = 3
+VERSION = 4
 """Of the features: a calibration of another version is not used. Rises when a feature changes its meaning."""
 
 _LENGTHS = ((1, "1"), (4, "2_to_4"), (10, "5_to_10"), (20, "11_to_20"))
@@ -76,13 +77,13 @@ def candidates(
     marks = [
         (trimmed(text, span), known)
         for span, known in zip(model_spans, evidence, strict=True)
-        if not is_nobodys(text, span)
+        if not _is_nobodys(text, span)
     ]
     model_spans = [span for span, _ in marks]
     finds = {span: _Find(known, of_model=True) for span, known in marks}
     marked = [match.span for match in matches]
     for span in tagged.spans if tagged else ():
-        if not is_nobodys(text, span):
+        if not _is_nobodys(text, span):
             span = trimmed(text, span)
             # A piece of what a pattern has whole says nothing that its evidence does not.
             whole = _touching(span, marked, matches)
@@ -108,6 +109,16 @@ def candidates(
             features |= _beside_model(text, span, [(s, known) for s, known in near if s != span])
         made.append(Candidate(_told(text, span, find), features))
     return tuple(made)
+
+
+def _is_nobodys(text: str, span: Span) -> bool:
+    """Whether what a learned detector marked is nobody's for sure, as the number of an order."""
+    number = span.type not in _IN_WORDS and any(map(str.isdigit, span.value(text)))
+    return is_nobodys(text, span) or (number and announced(text, span.start) == (NOT_PERSONAL,))
+
+
+_IN_WORDS = frozenset({"PERSON_NAME", "ADDRESS", "DATE_TIME", "QQ_NUMBER"})
+"""Types of which such a label says nothing: names after the word *order*, the numbers of groups (QQ群)."""
 
 
 def _touching(span: Span, others: Sequence[Span], items: Sequence[_Item]) -> Sequence[_Item]:
@@ -143,7 +154,16 @@ def _of_itself(text: str, span: Span, find: _Find) -> dict[str, float]:
     valid = True if find.match and find.match.evidence == "checksum" else check(span.type, value).valid
     if valid is not None:
         features["check_holds" if valid else "check_fails"] = 1.0
-    return features | wording(text, span)
+    return features | _announced(text, span) | wording(text, span)
+
+
+def _announced(text: str, span: Span) -> dict[str, float]:
+    """What the label before the span says that it is, where there is one."""
+    types = announced(text, span.start)
+    if not types:
+        return {}
+    says = "same" if span.type in types else "nobodys" if types == (NOT_PERSONAL,) else "other"
+    return {f"label_says_{says}": 1.0}
 
 
 def _sureness(known: TokenEvidence | None) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from pii.common_words import is_common
 from pii.identifiers.contact import is_hotline
 from pii.patterns.names import HAN, is_family_and_given, not_names
 from pii.spans import Span
@@ -37,6 +38,8 @@ def wording(text: str, span: Span) -> dict[str, float]:
     }
     if span.type == "PERSON_NAME":
         facts[f"name_form_{_name_form(value)}"] = True
+        if known := _common(value):
+            facts[known] = True
     return {name: 1.0 for name, holds in facts.items() if holds}
 
 
@@ -47,7 +50,8 @@ def is_nobodys(text: str, span: Span) -> bool:
     if text[max(0, span.start - len(_ENCODING)) : span.start] == _ENCODING:
         return True
     # `<nick> hello` is a chat, and its nick somebody's.
-    tag = _TAG.match(text, span.start) if text[max(0, span.start - 1) : span.start] == "<" else None
+    begin = span.start - (text[max(0, span.start - 1) : span.start] == "/")
+    tag = _TAG.match(text, begin) if text[max(0, begin - 1) : begin] == "<" else None
     return tag is not None and span.end <= tag.end() and ("</" in text or "/>" in text)
 
 
@@ -75,6 +79,19 @@ def _cuts_word(text: str, at: int) -> bool:
     """Whether a cut here divides a word or number of ASCII, or a Chinese word that looks like a name."""
     around = text[at - 1 : at + 1] if 0 < at < len(text) else ""
     return around in not_names() or (bool(around) and all(c.isascii() and c.isalnum() for c in around))
+
+
+def _common(value: str) -> str | None:
+    """Which words of a Latin name are everyday ones: its only one, all, the first, the last."""
+    words = [is_common(word) for word in _LATIN_WORD.findall(value)]
+    if len(words) <= 1:
+        return "common_word" if any(words) else None
+    if all(words):
+        return "common_words"
+    return "common_first_word" if words[0] else "common_last_word" if words[-1] else None
+
+
+_LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 
 
 def _name_form(value: str) -> str:

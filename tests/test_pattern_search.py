@@ -79,7 +79,7 @@ WRITTEN = st.lists(PIECES, max_size=12).map("".join)
 @example("(010) 6234 5678转1234567 8901 2345 6789", shaped._BY_RUN[1])
 def test_values_stand_in_their_regions_alone(text, shape):
     """The oracle searches all surroundings of digits."""
-    scanned = Scanned(scan(text), finder._vocabulary())
+    scanned = Scanned(scan(text), finder.vocabulary())
     everywhere = list(shaped._in_regions(scanned, shape, scanned.regions.islands))
     if shape.token:
         looked = list(shaped._in_regions(scanned, shape, scanned.regions.tokens()))
@@ -94,7 +94,7 @@ def test_each_recogniser_finds_its_own_values_where_it_looks(shape):
     values = [value for value in VALUES if shape.pattern.search(value)]
     assert values
     for value in values:
-        regions = Scanned(scan(f"，{value}，"), finder._vocabulary()).regions
+        regions = Scanned(scan(f"，{value}，"), finder.vocabulary()).regions
         runs = [run for run in regions.runs() if shape in shaped._of_digits(run.num_digits, run.longest)]
         assert regions.tokens() if shape.token else runs
 

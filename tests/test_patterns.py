@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pii.patterns import find
+from pii.patterns import announced, find
 from pii.patterns.labels import table
 from pii.patterns.match import Match, resolve
 from pii.spans import Span
@@ -148,6 +148,10 @@ FORMS = [
     ("ADDRESS", '{"detail_address": "[翡翠湾31栋603]"}'),
     ("ADDRESS", 'name;address\nAnn;"[7 Rue du Moulin; 3e, Lille]"'),
     ("BANK_ACCOUNT_NUMBER", "id\t客户\t账号\n1\tA\t[73921846]"),
+    ("CREDENTIAL", "card  cvc  full name\n4111111111111111  [737]  Ann Lee\n"),
+    ("CREDENTIAL", "  cvv    姓名\n  [8458]   张三"),
+    ("CREDENTIAL", "INSERT INTO cards (order_no, cvc) VALUES ('A1', '[737]'), ('A,2', '901');"),
+    ("PERSON_NAME", "insert into t (id, full_name)\nvalues (7, '[Ann O''Neil]')"),
     ("USERNAME", "user_name | state\n--- | ---\nanna_k | on\n[bob.22] | off"),
     ("PERSON_NAME", "指导教师[何秀珍]。"),
     ("PERSON_NAME", "// Author: [Emily Taylor] <"),
@@ -220,12 +224,32 @@ NOBODYS = [
     "name;city;x\nNone;Bern;y\n",
     "| Name | Initech Solutions |\n| Org | Acme |",
     "name,account\n\nAnn Lee,73921846\n",
+    "The name  of  it\nAnn Lee  in  it\n",
+    "(order_no, cvc) VALUES ('A1'), ('737')",
 ]
 
 
 @pytest.mark.parametrize("text", NOBODYS)
 def test_what_is_nobodys_is_left_alone(text):
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "types"),
+    [
+        ("订单号：", ("NOT_PERSONAL",)),
+        ('{"waybill": "', ("NOT_PERSONAL",)),
+        ("<sfzh>", ("NATIONAL_ID_NUMBER",)),
+        ("我的手机号是", ("PHONE_NUMBER",)),
+        ("Ｎａｍｅ： ", ("PERSON_NAME",)),
+        ("订单号13800138000，", ()),
+        ("name, order\n", ()),
+        ("We met ", ()),
+        ("", ()),
+    ],
+)
+def test_a_label_announces_what_stands_right_behind_it(before, types):
+    assert announced(f"{before}73921846", len(before)) == types
 
 
 def test_the_seed_text():

@@ -154,6 +154,7 @@ def test_what_both_found_is_one_candidate() -> None:
         "found_by_model+pattern": 1.0, "model+pattern:PHONE_NUMBER": 1.0, "opening_logprob": -0.1,
         "type_logprob": -0.2, "value_logprob": -0.3, "lowest_logprob": -0.2,
         "pattern_context": 1.0, "pattern_labelled": 1.0,
+        "label_says_same": 1.0,
     } | {name: 1.0 for name in one.features if name == "check_holds"}  # fmt: skip
 
 
@@ -229,7 +230,11 @@ def test_a_check_speaks_for_the_model_too() -> None:
         ("欧阳小明", 0, 4, {"name_form_han_family"}),
         ("古丽·木拉提", 0, 6, {"name_form_han_joined"}),
         ("Mary Ann Smith", 0, 14, {"name_form_latin_several"}),
-        ("Okay, got it", 0, 4, {"name_form_latin_one"}),
+        ("Megan said", 0, 5, {"name_form_latin_one"}),
+        ("Okay, got it", 0, 4, {"name_form_latin_one", "common_word"}),
+        ("Smart Home", 0, 10, {"name_form_latin_several", "common_words"}),
+        ("Technician Megan", 0, 16, {"name_form_latin_several", "common_first_word"}),
+        ("Megan Called", 0, 12, {"name_form_latin_several", "common_last_word"}),
         ("marcus lee", 0, 10, {"name_form_latin_small"}),
         ("Okay, got it", 1, 4, {"name_form_other", "cuts_word"}),
         ("张三，电话", 0, 5, {"name_form_other", "holds_mark"}),
@@ -238,7 +243,7 @@ def test_a_check_speaks_for_the_model_too() -> None:
 )
 def test_a_name_is_looked_at(text: str, start: int, end: int, facts: set[str]) -> None:
     assert wording(text, Span(start, end, "PERSON_NAME")).keys() == facts
-    others = {fact for fact in facts if not fact.startswith("name_form")}
+    others = {fact for fact in facts if not fact.startswith(("name_form", "common"))}
     assert wording(text, Span(start, end, "ADDRESS")).keys() == others
 
 
@@ -247,6 +252,36 @@ def test_what_is_nobodys_is_no_candidate() -> None:
     model = [Span(1, 5, "PERSON_NAME"), Span(8, 20, "PHONE_NUMBER"), Span(21, 32, "PHONE_NUMBER")]
     (kept,) = candidates(text, model, [SURE] * 3, [])
     assert kept.span.value(text) == "13800138000"
+
+
+def test_what_a_label_calls_nobodys_is_a_number_of_nobody() -> None:
+    text = '{"waybill": "750045940302546", "phone": "13800138000"} 订单：张三'
+    order, phone, name = text.index("75"), text.index("13"), text.index("张")
+    model = [
+        Span(order, order + 15, "BANK_ACCOUNT_NUMBER"),
+        Span(phone, phone + 11, "PHONE_NUMBER"),
+        Span(name, name + 2, "PERSON_NAME"),
+    ]
+    found = candidates(text, model, [SURE] * 3, [])
+    assert [one.span.value(text) for one in found] == ["13800138000", "张三"]
+    # What a pattern is sure of stays.
+    kept = candidates(text, model[:1], [SURE], [matched(order, order + 15, "BANK_ACCOUNT_NUMBER")])
+    assert [one.span.value(text) for one in kept] == ["750045940302546"]
+
+
+def test_closing_tags_are_nobodys_too() -> None:
+    text = "<Gender>男</Gender>"
+    assert candidates(text, [Span(11, 17, "PERSON_NAME")], [SURE], []) == ()
+
+
+@pytest.mark.parametrize(
+    ("type", "says"),
+    [("PHONE_NUMBER", "label_says_same"), ("QQ_NUMBER", "label_says_other")],
+)
+def test_what_the_label_says_is_a_fact(type: str, says: str) -> None:
+    text = "手机：62551234"
+    (one,) = candidates(text, [Span(3, 11, type)], [SURE], [])
+    assert [name for name in one.features if name.startswith("label_says")] == [says]
 
 
 def test_a_span_ends_where_a_tag_begins() -> None:

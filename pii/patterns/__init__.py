@@ -6,7 +6,8 @@ What is found follows one rule: a checksum beats a label, a label beats a bare s
 wins, then the earlier one.
 """
 
+from pii.patterns.announced import announced
 from pii.patterns.finder import find, known_types
 from pii.patterns.match import Match
 
-__all__ = ["Match", "find", "known_types"]
+__all__ = ["Match", "announced", "find", "known_types"]

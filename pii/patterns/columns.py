@@ -1,9 +1,10 @@
-"""Values under a heading: tables of Markdown and of lines with commas, semicolons, tabs or bars.
+"""Values under a heading: tables of Markdown, tables of lines, and what SQL inserts.
 
-    | 姓名 | 手机 |            name;account
-    | 张三 | 13800138000 |     Ann Smith;73921846
+    | 姓名 | 手机 |            name;account             INSERT INTO users (name, account)
+    | 张三 | 13800138000 |     Ann Smith;73921846       VALUES ('Ann Smith', '73921846')
 
-A heading is a label that fills a cell of its line; the lines below it with as many cells are its rows.
+A heading is a label that fills a cell of its line; the lines below it with as many cells are its rows. Cells
+are parted by commas, semicolons, tabs, bars, or two spaces and more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from pii.patterns.names import is_written_name, tells_of_people
 from pii.patterns.scanned import Candidate, Scanned
 
 _SEPARATORS = "|\t,;"
+_SPACES = "  "
+"""Parts the cells of a table that is aligned, as far as they are apart."""
+_SPACED_CELL = re.compile(r"[^ \r\n]+(?: [^ \r\n]+)*")
 _PAD = " \"'*`"
 """May stand around the text of a cell."""
 _RULE = re.compile(r"[ \t|:+=-]{3,}")
@@ -45,6 +49,40 @@ def find_in_columns(scanned: Scanned) -> Iterator[Candidate]:
         yield from _below(scanned, [by_place.get(cell) for cell in headings], rows)
 
 
+_INSERTED = re.compile(r"\((?P<names>[^()\n]{1,1000})\)\s{0,9}values\s{0,9}(?=\()")
+_TUPLE = re.compile(r"\s{0,9},?\s{0,9}\((?P<cells>(?:'(?:[^'\n]|'')*'|[^()'\n])*)\)")
+_NAME = re.compile(r"[^,]+")
+_VALUE = re.compile(r"'(?:[^'\n]|'')*'|[^,']+")
+
+
+def find_inserted(scanned: Scanned) -> Iterator[Candidate]:
+    """What SQL puts into columns whose names announce it: ``(name, cvc) VALUES ('Ann', '123')``."""
+    if "values" not in scanned.lower:
+        return
+    by_place = {(label.start, label.end): label for label in scanned.labels.all}
+    for insert in _INSERTED.finditer(scanned.lower):
+        labels = [by_place.get(cell) for cell in _within(_NAME, scanned.text, *insert.span("names"))]
+        rows, at = [], insert.end()
+        while row := _TUPLE.match(scanned.text, at):
+            rows.append(_within(_VALUE, scanned.text, *row.span("cells")))
+            at = row.end()
+        yield from _below(scanned, labels, [row for row in rows if len(row) == len(labels)])
+
+
+def _within(cell: re.Pattern[str], text: str, begin: int, end: int) -> list[_Cell]:
+    """The cells between brackets, without what pads them."""
+    found = (_unpadded(text, *match.span()) for match in cell.finditer(text, begin, end))
+    return [(start, end) for start, end in found if start < end]
+
+
+def _unpadded(text: str, first: int, last: int) -> _Cell:
+    while first < last and text[first] in _PAD:
+        first += 1
+    while first < last and text[last - 1] in _PAD + "\r":
+        last -= 1
+    return first, last
+
+
 def _fills_a_cell(text: str, label: Label) -> str | None:
     """The separator beside a label that has its cell for itself, or None."""
     start, end = label.start - 1, label.end
@@ -54,7 +92,13 @@ def _fills_a_cell(text: str, label: Label) -> str | None:
         end += 1
     around = {text[start] if start >= 0 else "\n", text[end] if end < len(text) else "\n"}
     separators = around - {"\n", "\r"}
-    return separators.pop() if len(separators) == 1 and separators <= set(_SEPARATORS) else None
+    if len(separators) == 1 and separators <= set(_SEPARATORS):
+        return separators.pop()
+    before, behind = text[max(0, label.start - 2) : label.start], text[label.end : label.end + 2]
+    apart = [side == _SPACES for side in (before, behind)]
+    edges = [not side or side[place] in "\r\n" for side, place in ((before, -1), (behind, 0))]
+    fills = any(apart) and all(a or e for a, e in zip(apart, edges, strict=True))
+    return _SPACES if fills else None
 
 
 def _line_around(text: str, at: int) -> tuple[int, int]:
@@ -70,16 +114,13 @@ def _cell(separator: str) -> re.Pattern[str]:
 
 def _cells(text: str, begin: int, end: int, separator: str) -> list[_Cell]:
     """The cells of a line, without what pads them."""
+    if separator == _SPACES:
+        return [cell.span() for cell in _SPACED_CELL.finditer(text, begin, end)]
     found, at, pattern = [], begin, _cell(separator)
     while at <= end:
         cell = pattern.match(text, at, end)
         assert cell is not None  # it matches the empty string
-        first, last = cell.span()
-        while first < last and text[first] in _PAD:
-            first += 1
-        while first < last and text[last - 1] in _PAD + "\r":
-            last -= 1
-        found.append((first, last))
+        found.append(_unpadded(text, *cell.span()))
         at = cell.end() + 1
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pii.folding import scan
 from pii.patterns.addresses import find_addresses
-from pii.patterns.columns import find_in_columns
+from pii.patterns.columns import find_in_columns, find_inserted
 from pii.patterns.emails import find_emails
 from pii.patterns.labelled import find_labelled
 from pii.patterns.labels import NOT_PERSONAL, table
@@ -22,11 +22,11 @@ from pii.spans import Span
 from pii.taxonomy import shipped
 
 _CLOSED = (find_shaped, find_emails, find_labelled)
-_OPEN = (find_names, find_addresses, find_in_columns)
+_OPEN = (find_names, find_addresses, find_in_columns, find_inserted)
 
 
 @functools.cache
-def _vocabulary() -> Vocabulary:
+def vocabulary() -> Vocabulary:
     """All words that any recogniser goes by."""
     return Vocabulary((*table(), *titles(), *LITERALS))
 
@@ -55,7 +55,7 @@ def find(text: str, types: Sequence[str] | None = None) -> list[Match]:
         checksum beats a label beats a bare shape; then a labelled one wins, the longer, the earlier.
     """
     wanted = _wanted(None if types is None else tuple(types))
-    scanned = Scanned(scan(text), _vocabulary())
+    scanned = Scanned(scan(text), vocabulary())
     candidates = _read(scanned)
     rewritten = list(find_rewritten(scanned, candidates, _read))
     candidates = [*without_parts_of(rewritten, candidates), *rewritten]

@@ -18,7 +18,7 @@ _FILLER = (
     r"|是|为|叫|改[为成]|变更为|更新为|号码?|账号|帐号|码|地址"
     r"|(?:id|no|num|number|is|was|are|at|of|to|now|here|on|set|in|ending)(?![a-z])\.?"
 )
-_JOIN = re.compile(
+JOIN = re.compile(
     r"\.?[ \t]{0,3}(?:\([^()\n0-9]{1,16}\)[ \t]{0,3})?"
     rf"(?:(?:{_FILLER})[ \t]{{0,3}}){{0,5}}(?:\r?\n[ \t]{{0,4}})?"
 )
@@ -108,7 +108,7 @@ def _connector(lower: str, start: int, end: int) -> Connector:
 
 
 def _behind(scanned: Scanned, label: Label) -> Iterator[Candidate]:
-    join = _JOIN.match(scanned.lower, label.end)
+    join = JOIN.match(scanned.lower, label.end)
     assert join is not None  # it matches the empty string
     begin = join.end()
     connector = _connector(scanned.lower, label.end, begin)

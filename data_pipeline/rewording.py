@@ -12,7 +12,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
+from string import ascii_uppercase
 
+from data_pipeline.values.chance import letters
+from data_pipeline.values.reference import words
 from pii.spans import Document, Span
 
 SHARE = 0.2
@@ -22,8 +25,15 @@ CAPITALISED = 0.15
 """Part of the Latin words that come in with a capital though they stand where a small one stood: what is
 written large is not yet a name."""
 
+NO_PEOPLE = 0.15
+"""Part of the new words that are places, brands, abbreviations and the like, of which chats hold few."""
+_ABBREVIATIONS = 0.2
+"""Part of these that is made up of capitals."""
+_FOREIGN = 0.25
+"""Part of these that is Latin in a Chinese sentence."""
+
 _HAN = r"[\u4e00-\u9fff]"
-_WORD = re.compile(rf"(?:{_HAN}{{2}}|[A-Za-z]{{2,}})(?!.{{0,6}}[0-9])")
+_WORD = re.compile(rf"(?:{_HAN}{{2}}|[A-Za-z]{{2,}}+)(?!.{{0,6}}[0-9])")
 """A word that may give way. What stands before a digit may say that the number is nobody's."""
 _HAN_RUN, _LATIN = re.compile(rf"{_HAN}{{3,}}"), re.compile(r"\b[a-z]{2,12}\b")
 _LABEL_CHARS = 10
@@ -71,6 +81,8 @@ class Rewording:
     def _another(self, word: str, rng: Random) -> str:
         if rng.random() >= SHARE or not (self._latin if word.isascii() else self._han):
             return word
+        if rng.random() < NO_PEOPLE:
+            return self._no_person(word, rng)
         if not word.isascii():
             run = rng.choice(self._han)
             start = rng.randrange(len(run) - 1)
@@ -79,3 +91,13 @@ class Rewording:
         if word.isupper():
             return other.upper()
         return other.capitalize() if word[0].isupper() or rng.random() < CAPITALISED else other
+
+    def _no_person(self, word: str, rng: Random) -> str:
+        """What looks like a name and is nobody's, in the script of the word or of its like."""
+        if not word.isascii() and rng.random() >= _FOREIGN:
+            return rng.choice(words("no_people", "zh"))
+        if rng.random() < _ABBREVIATIONS:
+            other = letters(rng, ascii_uppercase, rng.randint(2, 5))
+        else:
+            other = rng.choice(words("no_people", "en"))
+        return other if word.isascii() or rng.random() < 0.5 else f" {other} "

@@ -10,6 +10,7 @@ from data_pipeline import rewording
 from data_pipeline.rewording import Rewording
 from data_pipeline.synthesis import Synthesiser
 from data_pipeline.synthesis_recipe import SynthesisConfig
+from data_pipeline.values.reference import words
 from pii.spans import Document, Span
 
 CHAT = ["今天天气很好，我们去公园散步。", "please write a short story about the sea"]
@@ -33,6 +34,8 @@ def test_every_entity_keeps_its_value_and_its_type(synthesiser: Synthesiser, ind
 
 def test_words_give_way_but_not_those_that_say_what_a_number_is(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rewording, "SHARE", 1.0)
+    monkeypatch.setattr(rewording, "NO_PEOPLE", 0.0)
+    monkeypatch.setattr(rewording, "CAPITALISED", 0.0)
     text = "保安许依平捡到一个黑色的旧钱包，手机号是13800138000，订单号12345678 Thanks a lot"
     phone = text.index("138")
     spans = (Span(2, 5, "PERSON_NAME"), Span(phone, phone + 11, "PHONE_NUMBER"))
@@ -51,3 +54,22 @@ def test_most_words_stay():
     made = Rewording(CHAT)(Document(text, ()), Random(0)).text
     kept = sum(made.count(piece) for piece in ("普通", "任何人", "词语")) / 120
     assert 0.5 < kept < 0.95
+
+
+def test_what_is_written_like_a_name_comes_in_and_is_nobody(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rewording, "SHARE", 1.0)
+    monkeypatch.setattr(rewording, "NO_PEOPLE", 1.0)
+    text = "we went there with 李雷 and came back at once，然后我们都回家了"
+    name = text.index("李雷")
+    document = Document(text, (Span(name, name + 2, "PERSON_NAME"),))
+    made = [Rewording(CHAT)(document, Random(seed)) for seed in range(20)]
+    known = {*words("no_people", "en"), *words("no_people", "zh")}
+    assert all(any(word in one.text for word in known) for one in made)
+    assert all([s.value(one.text) for s in one.spans] == ["李雷"] for one in made)
+
+
+def test_capitals_come_in_where_there_was_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rewording, "NO_PEOPLE", 0.0)
+    text = "nothing here has a capital and so all of them are new " * 20
+    made = Rewording(CHAT)(Document(text, ()), Random(0)).text
+    assert 5 < sum(word[0].isupper() for word in made.split()) < 100

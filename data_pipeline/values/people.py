@@ -80,7 +80,8 @@ def _given_characters(female: bool) -> tuple[tuple[str, str], ...]:
     return tuple((c, pinyin) for pinyin, sex, chars in rows("given_names") if sex != wrong for c in chars)
 
 
-_SHARE_COMPOUND, _SHARE_ONE_GIVEN = 0.02, 0.14
+_SHARE_COMPOUND, _SHARE_ONE_GIVEN = 0.02, 0.23
+"""Of Han names. Of 10,923 mentions in the training split of MSRA NER 23 % have one given character."""
 
 
 def _han(rng: Random, female: bool) -> tuple[str, str, str, str]:

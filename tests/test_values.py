@@ -166,8 +166,8 @@ def test_names_have_real_lengths() -> None:
     rng = Random(1)
     han = [p.name for p in (draw_person(rng, "zh") for _ in range(5000)) if p.naming == "han"]
     lengths = Counter(map(len, han))
-    assert 0.75 < lengths[3] / len(han) < 0.92
-    assert 0.08 < lengths[2] / len(han) < 0.2
+    assert 0.66 < lengths[3] / len(han) < 0.84
+    assert 0.16 < lengths[2] / len(han) < 0.3
     assert 0.002 < lengths[4] / len(han) < 0.05
     compound = sum(p.startswith(("欧阳", "司马", "上官", "诸葛", "慕容", "令狐")) for p in han)
     assert compound > 10

@@ -24,7 +24,8 @@ from evaluation.recipe import EvalConfig
 from pii.spans import Document, Span
 from pii.taxonomy import shipped
 from serving import merging
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import EndBias
 from serving.scoring import OperatingPoint
 

@@ -39,7 +39,7 @@ class Marked:
         return Case(self.document, (*found, *self._again(found)))
 
     def hidden(self, threshold: float) -> Case:
-        """With what redaction hides (`serving.extractor.Extraction.suspected`)."""
+        """With what redaction hides (`serving.extraction.Extraction.suspected`)."""
         over = (span for span in self.candidates if (span.score or 0.0) > threshold)
         again = self._again(merging.by_score(self.candidates, threshold))
         return Case(self.document, (*over, *self.by_patterns, *again))

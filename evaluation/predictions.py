@@ -20,7 +20,7 @@ from configs.stage import file_hash
 from evaluation.gold import GoldDocument
 from pii.spans import Span
 from serving.answer_facts import AnswerFacts
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 from serving.extractor_config import Detectors, ExtractorConfig, Finder
 
 FILE = "predictions.jsonl"

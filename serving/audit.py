@@ -26,7 +26,7 @@ from pii.redaction.keys import RedactionKey
 from serving.problems import Problem
 
 if TYPE_CHECKING:
-    from serving.extractor import Extraction
+    from serving.extraction import Extraction
     from serving.settings import TelemetrySettings
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from prometheus_client import Counter as Total
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from serving.extractor import Extraction
+    from serving.extraction import Extraction
 
 __all__ = ["CONTENT_TYPE", "Metrics", "Stage"]
 

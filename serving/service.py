@@ -18,7 +18,8 @@ from pii.errors import RequestError
 from serving.admission import Admission
 from serving.bodies import read_json
 from serving.engines.protocol import EngineError
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import Detectors, ExtractorConfig
 from serving.lists import Lists
 from serving.problems import Problem

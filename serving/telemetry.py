@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from fastapi import Request
 
 from serving.audit import AuditLog, Tally
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 from serving.logs import request_id
 from serving.metrics import Metrics, Stage
 from serving.settings import TelemetrySettings

@@ -14,7 +14,8 @@ from typing import Protocol
 from pii.errors import RequestError
 from pii.redaction import LeakError
 from pii.spans import Span
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import ExtractorConfig
 from serving.files.compression import packed
 from serving.files.records import Check, Format, Record, Slot

@@ -21,7 +21,8 @@ from pii.patterns import Match
 from serving.app import create_app
 from serving.engines.protocol import EngineError
 from serving.engines.transformers_engine import TransformersEngine
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import ExtractorConfig
 from serving.server import main
 from serving.settings import HttpSettings, ServeConfig

@@ -21,7 +21,7 @@ from pii.spans import Span
 from serving import merging
 from serving.candidates import candidates
 from serving.evidence import TokenEvidence
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 from serving.scoring import read_calibration, scored
 
 # --- reliability ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from evaluation.recipe import EvalConfig
 from pii import codec
 from pii.model_folder import ModelManifest, read_manifest, write_manifest
 from pii.spans import Span
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 
 F1 = "splits.test.systems.merged.strict.f1"
 

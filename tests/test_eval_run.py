@@ -11,7 +11,7 @@ from evaluation import asking, measure, predictions, provenance, report
 from evaluation.recipe import EvalConfig, FreeConfig
 from pii.spans import Span
 from serving.answer_facts import AnswerFacts
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 
 SECRET = "Zacharias"
 

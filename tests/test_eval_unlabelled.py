@@ -11,7 +11,7 @@ from evaluation import agreement, run, unlabelled
 from evaluation.agreement import Mention
 from evaluation.recipe import EvalConfig
 from pii.spans import Span
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 
 SECRET = "Zacharias"
 

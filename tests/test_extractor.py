@@ -21,7 +21,8 @@ from pii.spans import Span
 from serving.app import create_app
 from serving.engines import choice
 from serving.engines.protocol import EngineError, Generation, VllmSettings
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import EndBias, ExtractorConfig, Profile
 from serving.model_detector import MAX_SPLITS, ModelDetector
 from serving.settings import ServeConfig

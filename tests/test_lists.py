@@ -15,7 +15,8 @@ from pii.patterns import Match
 from pii.spans import Span
 from serving import lists
 from serving.app import create_app
-from serving.extractor import Extractor, _listed, _Looked
+from serving.extraction import Looked, _listed
+from serving.extractor import Extractor
 from serving.extractor_config import ExtractorConfig
 from serving.lists import AllowedPattern, DeniedPattern, DeniedWord, Lists
 from serving.model_detector import Reading
@@ -79,7 +80,7 @@ def test_an_allowed_value_makes_room_for_what_it_had_displaced(client: TestClien
     extractor = Extractor.open(ExtractorConfig(detectors="patterns"))
     plan = replace(extractor.plan(), detectors="merged")
     reading = Reading(spans=(Span(5, 18, "PHONE_NUMBER"),), evidence=(None,))
-    looked = _Looked([Match(Span(7, 18, "QQ_NUMBER", source="pattern"), "shape", "qq")], None, 0.0, 0.0)
+    looked = Looked([Match(Span(7, 18, "QQ_NUMBER", source="pattern"), "shape", "qq")], None, 0.0, 0.0)
     kept = _listed(SEED, plan, Lists(allow=["李四"]), reading, looked)
     freed = _listed(SEED, plan, Lists(allow=["13800138000"]), reading, looked)
     assert [span.type for span in kept.spans] == ["QQ_NUMBER"]

@@ -14,7 +14,7 @@ from evaluation import hostile, perturbations, robustness, run
 from evaluation.recipe import EvalConfig
 from pii import codec, folding
 from pii.spans import Document, Span
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 from tests.strategies import documents
 
 FORM = (

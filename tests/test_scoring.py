@@ -26,7 +26,8 @@ from serving.app import create_app
 from serving.candidates import VERSION, Candidate, candidates
 from serving.engines.protocol import Generation
 from serving.evidence import TokenEvidence, TokenLengths
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import ExtractorConfig
 from serving.scoring import contributions, probability, read_calibration, scored
 from serving.settings import ServeConfig

@@ -28,7 +28,8 @@ from serving.chat.placeholders import Placeholders
 from serving.chat.settings import ChatSettings
 from serving.chat.streaming import lines_of, restored_events
 from serving.examples import EXAMPLES
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import ExtractorConfig
 from serving.settings import HttpSettings, ServeConfig
 from tests.servers import Server

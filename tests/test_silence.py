@@ -23,7 +23,8 @@ from serving import extract, redact, runners
 from serving.app import create_app
 from serving.engines.protocol import EngineError
 from serving.engines.running_batch import RunningBatch
-from serving.extractor import Extraction, Extractor
+from serving.extraction import Extraction
+from serving.extractor import Extractor
 from serving.extractor_config import ExtractorConfig
 from serving.settings import ServeConfig
 from serving.silence import QuietFormatter, describe

@@ -9,7 +9,7 @@ from typing import Any
 
 from pii.errors import RequestError
 from pii.spans import Span
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 from serving.lists import DeniedPattern, DeniedWord, Lists
 from serving.presidio.names import names
 from serving.presidio.requests import DEFAULT_FLAGS, AdHocRecognizer, AnalyzeRequest, with_flags

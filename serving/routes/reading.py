@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pii.answers import Extracted, ExtractedTexts, RedactedText, RedactedTexts, RestoredText, RestoredTexts
 from pii.errors import DataError, RequestError
 from pii.redaction import KeyRequired, LeakError, RedactionKey, redact_verified, restore
-from serving.extractor import Extraction
+from serving.extraction import Extraction
 from serving.offsets import OffsetUnit, in_unit
 from serving.openapi import PROBLEMS, answer_of, body_of, problem_of
 from serving.problems import Problem

@@ -7,6 +7,7 @@ the closed types (numbers, addresses of the net) in a sentence without any digit
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,6 +37,13 @@ CLOSED_TYPES = frozenset(
         "VEHICLE_PLATE_NUMBER",
         "MEMBER_ID",
         "CREDENTIAL",
+        "DEVICE_ID",
+        "DRIVER_LICENSE_NUMBER",
+        "MEDICAL_RECORD_NUMBER",
+        "PAYMENT_ACCOUNT",
+        "SOCIAL_INSURANCE_NUMBER",
+        "TAX_ID_NUMBER",
+        "VEHICLE_ID_NUMBER",
     }
 )
 """Types whose values always hold an ASCII digit or Latin letter in their usual spelling."""
@@ -79,14 +87,16 @@ def insert_clause(
     return sentence
 
 
-def _types_of(clause: Template) -> set[str]:
-    return {p.type for slot in slots_of(clause) for p in providers(slot.name) if p.type}
+@functools.cache
+def _types_of(clause: Template) -> frozenset[str]:
+    return frozenset(p.type for slot in slots_of(clause) for p in providers(slot.name) if p.type)
 
 
 def _types_after(sentence: Document, pieces: list[Piece]) -> tuple[str, ...] | None:
-    if sentence.types is None:
-        return None
-    return shipped().resolve({*sentence.types, *(p.type for p in pieces if p.type)})
+    added = {piece.type for piece in pieces if piece.type}
+    if sentence.types is None or not added:
+        return sentence.types
+    return shipped().resolve({*sentence.types, *added})
 
 
 def _place(sentence: Document, rng: Random) -> tuple[int, str]:

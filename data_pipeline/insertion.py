@@ -72,7 +72,8 @@ def insert_clause(
     allowed = labelled | (set() if _COULD_HOLD_A_NUMBER.search(sentence.text) else CLOSED_TYPES)
     for _ in range(_ATTEMPTS):
         place, clauses = _place(sentence, rng)
-        fitting = [c for c in book.clauses[sentence.language][clauses] if _types_of(c) <= allowed]
+        # Of a sentence about which nothing is known a number of nobody would tell nothing.
+        fitting = [c for c in book.clauses[sentence.language][clauses] if allowed and _types_of(c) <= allowed]
         if not fitting:
             continue
         scene = Scene(rng, sentence.language, sentence.language, book, reserved)
@@ -83,7 +84,7 @@ def insert_clause(
         if not is_ambiguous(made.text, made.spans):
             spelled = types_in_form(pieces, written, form)
             meta = {**sentence.meta, "carrier": "insertion", "form": form, "form_types": spelled}
-            return replace(made, types=_types_after(sentence, pieces), meta=meta)
+            return replace(made, types=_types_after(sentence, pieces, allowed), meta=meta)
     return sentence
 
 
@@ -92,11 +93,12 @@ def _types_of(clause: Template) -> frozenset[str]:
     return frozenset(p.type for slot in slots_of(clause) for p in providers(slot.name) if p.type)
 
 
-def _types_after(sentence: Document, pieces: list[Piece]) -> tuple[str, ...] | None:
+def _types_after(sentence: Document, pieces: list[Piece], absent: set[str]) -> tuple[str, ...] | None:
+    """What the result counts as labelled; `absent`: types of which the sentence holds none unlabelled."""
+    if sentence.types is None:
+        return None
     added = {piece.type for piece in pieces if piece.type}
-    if sentence.types is None or not added:
-        return sentence.types
-    return shipped().resolve({*sentence.types, *added})
+    return shipped().resolve({*sentence.types, *added} or absent)
 
 
 def _place(sentence: Document, rng: Random) -> tuple[int, str]:

@@ -8,6 +8,8 @@ configs.errors.UserError
 An answer of the model that cannot be read is no error: it is a result with a reason (`codec.Answer`).
 """
 
+from typing import Self
+
 from configs.errors import UserError
 
 
@@ -26,6 +28,10 @@ class RequestError(UserError):
     def __init__(self, code: str, place: str, message: str) -> None:
         super().__init__(message)
         self.code, self.place = code, place
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
+        # An error of a worker process that cannot be pickled reads as a worker that has died.
+        return type(self), (self.code, self.place, str(self))
 
 
 class ModelFolderError(UserError):

@@ -12,6 +12,7 @@ import hmac
 import os
 import re
 from pathlib import Path
+from typing import Self
 
 from configs.errors import ConfigError, UserError
 
@@ -29,6 +30,9 @@ class KeyRequired(UserError):
     def __init__(self, operator: str) -> None:
         self.operator = operator
         super().__init__(f"the operator {operator} needs a key: name a key file or set {ENVIRONMENT}")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.operator,)
 
 
 class RedactionKey:

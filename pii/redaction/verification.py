@@ -11,7 +11,7 @@ import bisect
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from pii.errors import DataError
 from pii.folding import comparable, compare, scan
@@ -78,6 +78,9 @@ class LeakError(DataError):
         said = ", ".join(f"{kind} {sum(leak.kind == kind for leak in leaks)}" for kind in kinds)
         super().__init__(f"verification found {len(leaks)} leaks ({said})")
         self.leaks = leaks
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Leaks]]:
+        return type(self), (self.leaks,)
 
 
 def verify(

@@ -33,7 +33,6 @@ from serving.files.choice import Options
 from serving.files.compression import packed
 from serving.files.documents import JsonDocument
 from serving.files.lines import Jsonl
-from serving.files.pdf import Pdf
 from serving.files.records import Edit, Record
 from serving.source import Input, Piece, Position, pieces_of
 
@@ -138,8 +137,8 @@ def restore_files(
     before = 0
     with closing(progress.begun(show, "restore", total, 0)) as shown:
         for index, one in enumerate(bound):
-            if isinstance(one.format, Pdf):
-                raise UserError(f"{one.name}: pages of a redacted PDF are pictures, which do not open again")
+            if one.format is not None and one.format.irreversible:
+                raise UserError(f"{one.name}: cannot be restored: {one.format.irreversible}")
             if isinstance(one.format, Jsonl | JsonDocument):
                 # A token may stand in any member, whichever ones were redacted. Of two of one name both open.
                 one = replace(one, format=replace(one.format, paths=(("$", None),), repeats=True))

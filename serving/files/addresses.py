@@ -6,20 +6,17 @@ neither renaming nor appending); until then its shards are kept on a local disk.
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from configs.atomic import writing
-from configs.errors import UserError
 from configs.stage import file_hash
+from serving.files import stores
 
 STANDARD = "-"
 """Standard input or output."""
@@ -42,56 +39,24 @@ def base_name(address: str) -> str:
     return PurePosixPath(address).name
 
 
-def _system(address: str) -> tuple[Any, str]:
-    """Fsspec's file system for an address, and the path in it. Raises UserError: not installed, not known."""
-    try:
-        import fsspec
-    except ModuleNotFoundError:
-        raise UserError(f"{address}: reading addresses needs fsspec; install the extra files") from None
-    protocol, _, path = address.partition("://")
-    if protocol == "s3" and importlib.util.find_spec("s3fs") is None:
-        return _arrow_s3(), path
-    try:
-        system, path = fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        # fsspec names the package that a protocol needs.
-        raise UserError(f"{address}: {error}") from None
-    return system, path
-
-
-@functools.cache
-def _arrow_s3() -> Any:
-    """S3 as Arrow speaks it: region, keys and endpoint from the environment, as every AWS tool takes them.
-
-    s3fs is taken where it is installed; it is not among the pins, for it wants an older python-dateutil.
-    """
-    from fsspec.implementations.arrow import ArrowFSWrapper
-    from pyarrow.fs import S3FileSystem
-
-    return ArrowFSWrapper(S3FileSystem(endpoint_override=os.environ.get("AWS_ENDPOINT_URL")))
-
-
 def is_file(address: str) -> bool:
     """Whether there is a file."""
     if is_remote(address):
-        system, path = _system(address)
-        return bool(system.isfile(path))
+        return stores.is_file(address)
     return Path(address).is_file()
 
 
 def is_folder(address: str) -> bool:
     """Whether there is a folder."""
     if is_remote(address):
-        system, path = _system(address)
-        return bool(system.isdir(path))
+        return stores.is_folder(address)
     return Path(address).is_dir()
 
 
 def size_of(address: str) -> int:
     """Bytes of a file."""
     if is_remote(address):
-        system, path = _system(address)
-        return int(system.size(path) or 0)
+        return stores.size_of(address)
     return Path(address).stat().st_size
 
 
@@ -102,8 +67,7 @@ def fingerprint(address: str) -> str:
     fetch it twice.
     """
     if is_remote(address):
-        system, path = _system(address)
-        return str(system.ukey(path))
+        return stores.fingerprint(address)
     return file_hash(Path(address))
 
 
@@ -111,9 +75,8 @@ def fingerprint(address: str) -> str:
 def reading(address: str) -> Iterator[BinaryIO]:
     """Open a file as it stands."""
     if is_remote(address):
-        system, path = _system(address)
-        with system.open(path, "rb") as file:
-            yield cast(BinaryIO, file)
+        with stores.reading(address) as remote:
+            yield remote
     else:
         with Path(address).open("rb") as file:
             yield file
@@ -138,16 +101,7 @@ def appearing(address: str, folder: Path | None = None) -> Iterator[BinaryIO]:
             kept.seek(0)
             shutil.copyfileobj(kept, sys.stdout.buffer)
         else:
-            _upload(Path(kept.name), address)
-
-
-def _upload(source: Path, address: str) -> None:
-    system, path = _system(address)
-    parent = path.rpartition("/")[0]
-    if parent:
-        system.makedirs(parent, exist_ok=True)
-    with source.open("rb") as file, system.open(path, "wb") as target:
-        shutil.copyfileobj(file, target, 1 << 20)
+            stores.upload(Path(kept.name), address)
 
 
 def within(folder: str, name: str) -> str:
@@ -160,33 +114,20 @@ def expanded(address: str) -> list[tuple[str, str]]:
 
     Hidden files, and what jobs leave beside their results, are not among them.
     """
-    if is_remote(address):
-        return _expanded_remote(address)
+    named = stores.found(address, is_pattern=is_pattern(address)) if is_remote(address) else _found(address)
+    return sorted(pair for pair in named if not _is_hidden(pair[1]))
+
+
+def _found(address: str) -> Iterator[tuple[str, str]]:
     if is_folder(address):
         top = Path(address)
-        found = [path for path in top.rglob("*") if path.is_file()]
+        paths = top.rglob("*")
     else:
         fixed = Path(address).parts[:-1]
         wild = next((at for at, part in enumerate(fixed) if is_pattern(part)), len(fixed))
         top = Path(*fixed[:wild])
-        rest = str(PurePosixPath(*Path(address).parts[wild:]))
-        found = [path for path in top.glob(rest) if path.is_file()]
-    named = ((str(path), path.relative_to(top).as_posix()) for path in found)
-    return sorted(pair for pair in named if not _is_hidden(pair[1]))
-
-
-def _expanded_remote(address: str) -> list[tuple[str, str]]:
-    system, path = _system(address)
-    if is_pattern(address):
-        parts = path.split("/")
-        wild = next(at for at, part in enumerate(parts) if is_pattern(part))
-        top, found = "/".join(parts[:wild]), system.glob(path)
-    else:
-        top, found = path.rstrip("/"), system.find(path)
-    protocol = address.partition("://")[0]
-    files = (one for one in found if not is_pattern(address) or system.isfile(one))
-    named = ((f"{protocol}://{one.lstrip('/')}", one[len(top) :].lstrip("/")) for one in files)
-    return sorted(pair for pair in named if not _is_hidden(pair[1]))
+        paths = top.glob(str(PurePosixPath(*Path(address).parts[wild:])))
+    return ((str(path), path.relative_to(top).as_posix()) for path in paths if path.is_file())
 
 
 def _is_hidden(name: str) -> bool:

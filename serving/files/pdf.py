@@ -54,6 +54,7 @@ class Pdf(WholeFile):
     """A PDF file."""
 
     name = "pdf"
+    irreversible = "the pages of a redacted PDF are pictures"
 
     def records(self, content: bytes, line: int, check: Check) -> Iterator[Record]:
         """The document: a slot for each page.

@@ -91,6 +91,8 @@ class Format(ABC):
     """Whether a file is moved to the byte where reading goes on; otherwise the format finds the place."""
     packs: bool = True
     """Whether results are compressed where the name of the output says so."""
+    irreversible: str = ""
+    """Why what was sealed in a result does not open again; empty where it does."""
 
     @abstractmethod
     def pieces(self, file: BinaryIO, start: int, line: int, max_rows: int) -> Iterator[Cut]:

@@ -27,7 +27,14 @@ _FLAT = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"))
 _ARROW_REASON = re.compile(r"AWS Error (?!UNKNOWN)([A-Z_]+)|HTTP status (\d+)")
 """What Arrow says of the answer of a store, in a message that quotes the rest of it."""
 
-_REASONS = {"404": "no such bucket or file", "403": "access denied", "no such key": "no such bucket or file"}
+_MISSING, _DENIED = "no such bucket or file", "access denied"
+_REASONS = {
+    "ACCESS_DENIED": _DENIED,
+    "NO_SUCH_BUCKET": _MISSING,
+    "NO_SUCH_KEY": _MISSING,
+    "403": _DENIED,
+    "404": _MISSING,
+}
 
 READ_BYTES = 1 << 20
 
@@ -100,22 +107,19 @@ class _Raw(io.RawIOBase):
 
 
 def upload(source: Path, address: str) -> None:
-    """Put a local file into its store. It appears there whole or, where anything fails, not at all."""
-    with _asked(address) as (system, path):
+    """Put a local file into its store. It appears there whole or, where anything fails, not at all.
+
+    An interrupt waits for its end: it reaches the main thread alone, and the file is written in another one.
+    """
+    with _asked(address) as (system, path), ThreadPoolExecutor(1) as pool:
         if _is_arrow(address):
-            # Interrupts reach the main thread alone.
-            with ThreadPoolExecutor(1) as pool:
-                pool.submit(_upload_by_arrow, source, system.fs, path).result()
-            return
-        parent = path.rpartition("/")[0]
-        if parent and _protocol(address) not in _FLAT:
-            system.makedirs(parent, exist_ok=True)
-        # Outside of a transaction a file that an exception ends is stored as far as it was written.
-        with source.open("rb") as file, system.transaction, system.open(path, "wb") as target:
-            shutil.copyfileobj(file, target, READ_BYTES)
+            pool.submit(_put_by_arrow, source, system.fs, path).result()
+        else:
+            has_folders = _protocol(address) not in _FLAT
+            pool.submit(_put, source, system, path, has_folders=has_folders).result()
 
 
-def _upload_by_arrow(source: Path, system: Any, path: str) -> None:
+def _put_by_arrow(source: Path, system: Any, path: str) -> None:
     """Write a file in one call.
 
     A stream of Arrow cannot be given up: whatever ends it between its opening and its closing stores what it
@@ -125,6 +129,15 @@ def _upload_by_arrow(source: Path, system: Any, path: str) -> None:
 
     with memory_map(str(source)) as file, system.open_output_stream(path, compression=None) as target:
         target.write(file.read_buffer())
+
+
+def _put(source: Path, system: Any, path: str, *, has_folders: bool) -> None:
+    parent = path.rpartition("/")[0]
+    if parent and has_folders:
+        system.makedirs(parent, exist_ok=True)
+    # Outside of a transaction a file that an exception ends is stored as far as it was written.
+    with source.open("rb") as file, system.transaction, system.open(path, "wb") as target:
+        shutil.copyfileobj(file, target, READ_BYTES)
 
 
 def found(address: str, *, is_pattern: bool) -> Iterator[tuple[str, str]]:
@@ -205,11 +218,11 @@ def _named(address: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return "no such bucket or file"
+        return _MISSING
     if isinstance(error, PermissionError):
-        return "access denied"
+        return _DENIED
     told = _ARROW_REASON.search(str(error))
     if told is None:
         return f"the store cannot be used ({type(error).__name__})"
-    word = (told[1] or told[2]).lower().replace("_", " ")
-    return _REASONS.get(word, f"the store answered: {word}")
+    word = told[1] or told[2]
+    return _REASONS.get(word, f"the store cannot be used ({word})")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,6 +18,7 @@ from typing import Protocol, TypeVar
 
 from serving.engines.protocol import EngineError
 from serving.extractor import Extractor
+from serving.files.isolation import end_with_parent
 from serving.files.records import Record
 from serving.source import Piece, Pieces
 from serving.work import Seen, Shard, Work
@@ -185,20 +184,10 @@ _extractor: Extractor
 def _begin(work: Work) -> None:
     """Make a worker process ready."""
     global _work, _extractor
-    # Ctrl-C and a scheduler's SIGTERM reach the whole group: the job decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # The job decides when its workers end; one that is killed leaves none behind.
+    end_with_parent()
     patterns = work.config.model_copy(update={"detectors": "patterns"})
     _work, _extractor = work, Extractor.open(patterns)
-
-
-def _end_with_parent() -> None:
-    """A job that is killed leaves no workers behind."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _whole(piece: Piece) -> Shard:

@@ -5,7 +5,8 @@ page in place is not enough: a subset font holds the letters that were used, oft
 use, with their codes, widths and Unicode values, and so the letters that nobody uses any more are what was
 taken out. Structure trees, bookmarks, layers, metadata and older revisions say it again.
 
-Read and drawn by PDFium; what cannot be read for sure is refused by name.
+Read and drawn by PDFium, in a process of its own (`isolation`) since a small file can ask for any amount of
+memory and time; what cannot be read for sure is refused by name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from pii.errors import RequestError
 from serving.files.documents import MAX_DOCUMENT_BYTES, WholeFile
+from serving.files.isolation import MAX_SECONDS, Isolated, allow_seconds
 from serving.files.pdf_pages import Pages, writer
 from serving.files.records import Check, Edit, Record, Slot
 
@@ -46,6 +48,18 @@ _SYMBOLIC = 4
 MAX_DEPTH = 15
 """Forms within forms; deeper ones are refused."""
 
+MAX_PAGES = 2000
+"""At 150 KB a page, more would not go into the largest result."""
+
+MAX_POINTS = 14_400
+"""A side of a page, 200 inches: what a reader has to support (ISO 32000-1, annex C)."""
+
+MAX_CHARS = 5_000_000
+"""Characters of a document; `MAX_PAGES` full ones."""
+
+SECONDS_A_PAGE = 1.0
+"""Processor time, on the average of a document; a page of text takes a tenth of it."""
+
 _SHOWS_TEXT = re.compile(rb"(?:^|\s)BT\s")
 
 
@@ -60,32 +74,56 @@ class Pdf(WholeFile):
         """The document: a slot for each page.
 
         Reasons: ``not_pdf``, ``encrypted``, ``has_form``, ``has_signature``, ``has_attachments``,
-        ``has_notes``, ``page_without_text``, ``page_is_picture``, ``unreadable_text``.
+        ``has_notes``, ``page_without_text``, ``page_is_picture``, ``unreadable_text``, ``too_many_pages``,
+        ``page_too_large``, ``document_too_large``, and those of `Isolated.call`.
         """
         try:
-            with _opened(content) as document:
-                _refuse_document(document)
-                _refuse_hidden_text(content)
-                texts = [_read(page) for page in _pages(document)]
-            slots = tuple(Slot(check(text)) for text, _ in texts)
+            pages = _APART.call(_texts, content)
+            slots = tuple(Slot(check(text)) for text, _ in pages)
         except RequestError as error:
             yield Record(1, 2, reason=error.code)
         else:
-            yield Record(1, 2, slots, content=content, layout=tuple(places for _, places in texts))
+            yield Record(1, 2, slots, content=content, layout=tuple(places for _, places in pages))
 
     def written(self, record: Record, edits: Sequence[Sequence[Edit]], *, redacted: bool) -> bytes:
-        """The new file. Raises RequestError: ``document_too_large``, ``unreadable_text``."""
-        new = Pages()
-        with _opened(record.content) as document:
-            for page, slot, places, changes in zip(
-                _pages(document), record.slots, record.layout, edits, strict=True
-            ):
-                # What the policy keeps is no secret, and needs no box.
-                hidden = [(a, b, text) for a, b, text in changes if text != slot.text[a:b]]
-                new.add(page, slot.text, places, hidden)
-                if new.num_bytes > MAX_DOCUMENT_BYTES:
-                    raise _refused("document_too_large")
-        return new.saved()
+        """The new file. Raises RequestError: ``document_too_large``, ``unreadable_text``, ``too_complex``."""
+        texts = [slot.text for slot in record.slots]
+        return _APART.call(_rewritten, record.content, texts, record.layout, edits)
+
+
+_APART = Isolated()
+
+
+def _texts(content: bytes) -> list[tuple[str, tuple[int, ...]]]:
+    """What `_read` gives for each page. Raises RequestError."""
+    pages, num_chars = [], 0
+    with _opened(content) as document:
+        _refuse_document(document)
+        _refuse_hidden_text(content)
+        for page in _pages(document):
+            pages.append(_read(page))
+            num_chars += len(pages[-1][0])
+            if num_chars > MAX_CHARS:
+                raise _refused("document_too_large")
+    return pages
+
+
+def _rewritten(
+    content: bytes,
+    texts: Sequence[str],
+    layout: Sequence[tuple[int, ...]],
+    edits: Sequence[Sequence[Edit]],
+) -> bytes:
+    """The new file. Raises RequestError."""
+    new = Pages()
+    with _opened(content) as document:
+        for page, text, places, changes in zip(_pages(document), texts, layout, edits, strict=True):
+            # What the policy keeps is no secret, and needs no box.
+            hidden = [(a, b, put) for a, b, put in changes if put != text[a:b]]
+            new.add(page, text, places, hidden)
+            if new.num_bytes > MAX_DOCUMENT_BYTES:
+                raise _refused("document_too_large")
+    return new.saved()
 
 
 def _refused(reason: str) -> RequestError:
@@ -106,9 +144,17 @@ def _opened(content: bytes) -> Iterator[Any]:
 
 
 def _pages(document: Any) -> Iterator[Any]:
-    """One page after the other; only one is held."""
+    """One page after the other; only one is held.
+
+    Raises RequestError: ``too_many_pages``, ``page_too_large``.
+    """
+    if len(document) > MAX_PAGES:
+        raise _refused("too_many_pages")
+    allow_seconds(MAX_SECONDS + len(document) * SECONDS_A_PAGE)
     for index in range(len(document)):
         page = document[index]
+        if not all(1 <= points <= MAX_POINTS for points in page.get_size()):
+            raise _refused("page_too_large")
         yield page
         page.close()
 

@@ -75,7 +75,7 @@ class Pdf(WholeFile):
 
         Reasons: ``not_pdf``, ``encrypted``, ``has_form``, ``has_signature``, ``has_attachments``,
         ``has_notes``, ``page_without_text``, ``page_is_picture``, ``unreadable_text``, ``too_many_pages``,
-        ``page_too_large``, ``document_too_large``, and those of `Isolated.call`.
+        ``page_size``, ``document_too_large``, and those of `Isolated.call`.
         """
         try:
             pages = _APART.call(_texts, content)
@@ -144,25 +144,22 @@ def _opened(content: bytes) -> Iterator[Any]:
 
 
 def _pages(document: Any) -> Iterator[Any]:
-    """One page after the other; only one is held.
-
-    Raises RequestError: ``too_many_pages``, ``page_too_large``.
-    """
-    if len(document) > MAX_PAGES:
-        raise _refused("too_many_pages")
+    """One page after the other; only one is held. Raises RequestError: ``page_size``."""
     allow_seconds(MAX_SECONDS + len(document) * SECONDS_A_PAGE)
     for index in range(len(document)):
         page = document[index]
         if not all(1 <= points <= MAX_POINTS for points in page.get_size()):
-            raise _refused("page_too_large")
+            raise _refused("page_size")
         yield page
         page.close()
 
 
 def _refuse_document(document: Any) -> None:
-    """Raises RequestError where there is more than pages."""
+    """Raises RequestError where there is more than pages, or more pages than are read."""
     from pypdfium2 import raw
 
+    if len(document) > MAX_PAGES:
+        raise _refused("too_many_pages")
     if raw.FPDF_GetSecurityHandlerRevision(document) >= 0:
         raise _refused("encrypted")
     if raw.FPDF_GetSignatureCount(document) > 0:

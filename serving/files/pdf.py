@@ -11,7 +11,6 @@ memory and time; what cannot be read for sure is refused by name.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from typing import Any
 from pii.errors import RequestError
 from serving.files.documents import MAX_DOCUMENT_BYTES, WholeFile
 from serving.files.isolation import MAX_SECONDS, Isolated, allow_seconds
-from serving.files.pdf_pages import Pages, writer
+from serving.files.pdf_fonts import refuse_hidden_text
+from serving.files.pdf_pages import Pages, refused
 from serving.files.records import Check, Edit, Record, Slot
 
 MAX_PICTURED = 0.5
@@ -39,15 +39,6 @@ _INVISIBLE = (3, 7)
 _LINK, _POPUP = 2, 16
 """Subtypes (PDFium, fpdf_annot.h) that show nothing: areas to click on, and windows of notes."""
 
-_KNOWN_COLLECTIONS = ("GB1", "CNS1", "Japan1", "Korea1")
-"""Adobe's collections of East Asian characters, whose numbers have known Unicode values."""
-
-_SYMBOLIC = 4
-"""A flag of a font descriptor: the font has codes of its own (ISO 32000-1, table 123)."""
-
-MAX_DEPTH = 15
-"""Forms within forms; deeper ones are refused."""
-
 MAX_PAGES = 2000
 """At 150 KB a page, more would not go into the largest result."""
 
@@ -59,8 +50,6 @@ MAX_CHARS = 5_000_000
 
 SECONDS_A_PAGE = 1.0
 """Processor time, on the average of a document; a page of text takes a tenth of it."""
-
-_SHOWS_TEXT = re.compile(rb"(?:^|\s)BT\s")
 
 
 @dataclass(frozen=True)
@@ -99,12 +88,12 @@ def _texts(content: bytes) -> list[tuple[str, tuple[int, ...]]]:
     pages, num_chars = [], 0
     with _opened(content) as document:
         _refuse_document(document)
-        _refuse_hidden_text(content)
+        refuse_hidden_text(content)
         for page in _pages(document):
             pages.append(_read(page))
             num_chars += len(pages[-1][0])
             if num_chars > MAX_CHARS:
-                raise _refused("document_too_large")
+                raise refused("document_too_large")
     return pages
 
 
@@ -122,12 +111,8 @@ def _rewritten(
             hidden = [(a, b, put) for a, b, put in changes if put != text[a:b]]
             new.add(page, text, places, hidden)
             if new.num_bytes > MAX_DOCUMENT_BYTES:
-                raise _refused("document_too_large")
+                raise refused("document_too_large")
     return new.saved()
-
-
-def _refused(reason: str) -> RequestError:
-    return RequestError(reason, "document", "the document cannot be redacted for sure")
 
 
 @contextmanager
@@ -140,7 +125,7 @@ def _opened(content: bytes) -> Iterator[Any]:
         with pypdfium2.PdfDocument(content) as document:
             yield document
     except pypdfium2.PdfiumError as error:
-        raise _refused("encrypted" if error.err_code == FPDF_ERR_PASSWORD else "not_pdf") from None
+        raise refused("encrypted" if error.err_code == FPDF_ERR_PASSWORD else "not_pdf") from None
 
 
 def _pages(document: Any) -> Iterator[Any]:
@@ -149,7 +134,7 @@ def _pages(document: Any) -> Iterator[Any]:
     for index in range(len(document)):
         page = document[index]
         if not all(1 <= points <= MAX_POINTS for points in page.get_size()):
-            raise _refused("page_size")
+            raise refused("page_size")
         yield page
         page.close()
 
@@ -159,93 +144,15 @@ def _refuse_document(document: Any) -> None:
     from pypdfium2 import raw
 
     if len(document) > MAX_PAGES:
-        raise _refused("too_many_pages")
+        raise refused("too_many_pages")
     if raw.FPDF_GetSecurityHandlerRevision(document) >= 0:
-        raise _refused("encrypted")
+        raise refused("encrypted")
     if raw.FPDF_GetSignatureCount(document) > 0:
-        raise _refused("has_signature")
+        raise refused("has_signature")
     if document.get_formtype() != raw.FORMTYPE_NONE:
-        raise _refused("has_form")
+        raise refused("has_form")
     if document.count_attachments():
-        raise _refused("has_attachments")
-
-
-def _refuse_hidden_text(content: bytes) -> None:
-    """Raises RequestError where letters do not say what they are, or stand in what a page is painted with.
-
-    Such paints are patterns (watermarks), shapes of letters that are text themselves, and masks.
-    """
-    pikepdf = writer()
-    try:
-        with pikepdf.open(io.BytesIO(content)) as document:
-            parts = list(_parts(document))
-            fonts = (part for part in parts if part.get("/Type") == "/Font")
-            if not all(map(_is_legible, fonts)) or any(map(_shows_text, _paints(parts))):
-                raise _refused("unreadable_text")
-    except RequestError:
-        raise
-    except (pikepdf.PdfError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-        # An object of another kind than its place asks for.
-        raise _refused("not_pdf") from None
-
-
-def _parts(document: Any) -> Iterator[Any]:
-    """All dictionaries of a file, those of streams among them."""
-    from pikepdf import Array, Dictionary, Stream
-
-    waiting = list(document.objects)
-    while waiting:
-        one = waiting.pop()
-        inner = list(one) if isinstance(one, Array) else []
-        if isinstance(one, Dictionary | Stream):
-            yield one
-            inner = list((one.stream_dict if isinstance(one, Stream) else one).values())
-        # What is indirect is in the list of objects itself.
-        waiting += [part for part in inner if isinstance(part, Array | Dictionary) and not part.is_indirect]
-
-
-def _is_legible(font: Any) -> bool:
-    """Whether the codes of a font have a Unicode value by the font's own words.
-
-    Where they have none, a reader supposes that a code is a Latin letter. Of a name of a letter that it does
-    not know PDFium says so, see `_text`.
-    """
-    if "/ToUnicode" in font or font.get("/Subtype") in ("/CIDFontType0", "/CIDFontType2"):
-        return True
-    encoding = font.get("/Encoding")
-    if font.get("/Subtype") == "/Type0":
-        system = font.DescendantFonts[0].get("/CIDSystemInfo", {})
-        return str(system.get("/Ordering", "")) in _KNOWN_COLLECTIONS and not str(encoding).startswith(
-            "/Identity"
-        )
-    descriptor = font.get("/FontDescriptor", {})
-    if not any(key in descriptor for key in ("/FontFile", "/FontFile2", "/FontFile3")):
-        return bool(font.get("/Subtype") != "/Type3")
-    is_symbolic = bool(int(descriptor.get("/Flags", 0)) & _SYMBOLIC)
-    return encoding is not None and not (is_symbolic and font.get("/Subtype") == "/TrueType")
-
-
-def _paints(parts: Sequence[Any]) -> Iterator[Any]:
-    """Streams of patterns, letters of fonts of Type 3, and groups of soft masks."""
-    for one in parts:
-        if one.get("/PatternType") == 1:
-            yield one
-        if one.get("/Subtype") == "/Type3":
-            yield from one.get("/CharProcs", {}).values()
-        if one.get("/S") in ("/Alpha", "/Luminosity"):
-            yield one.get("/G")
-
-
-def _shows_text(paint: Any, depth: int = 0) -> bool:
-    """Whether a stream, or a form that it uses, shows text."""
-    from pikepdf import Stream
-
-    if not isinstance(paint, Stream) or paint.get("/Subtype") == "/Image":
-        return False
-    if depth == MAX_DEPTH or _SHOWS_TEXT.search(paint.read_bytes()):
-        return True
-    resources: Any = paint.get("/Resources", {})
-    return any(_shows_text(form, depth + 1) for form in resources.get("/XObject", {}).values())
+        raise refused("has_attachments")
 
 
 def _read(page: Any) -> tuple[str, tuple[int, ...]]:
@@ -260,18 +167,18 @@ def _read(page: Any) -> tuple[str, tuple[int, ...]]:
         subtype = raw.FPDFAnnot_GetSubtype(note)
         raw.FPDFPage_CloseAnnot(note)
         if subtype not in (_LINK, _POPUP):
-            raise _refused("has_notes")
+            raise refused("has_notes")
     chars = page.get_textpage()
     text, places = _text(chars)
     parts = list(page.get_objects(max_depth=1))
     if parts and not text.strip():
-        raise _refused("page_without_text")
+        raise refused("page_without_text")
     pictures = [part for part in parts if _has_picture(page, part)]
     painted = list(page.get_objects([raw.FPDF_PAGEOBJ_TEXT]))
     if sum(_share(page, part) for part in pictures) > MAX_PICTURED or (
         pictures and any(raw.FPDFTextObj_GetTextRenderMode(one) in _INVISIBLE for one in painted)
     ):
-        raise _refused("page_is_picture")
+        raise refused("page_is_picture")
     _refuse_unread(chars, painted)
     return text, places
 
@@ -284,7 +191,7 @@ def _text(chars: Any) -> tuple[str, tuple[int, ...]]:
     places: list[int] = []
     for index in range(chars.count_chars()):
         if raw.FPDFText_HasUnicodeMapError(chars, index) == 1:
-            raise _refused("unreadable_text")
+            raise refused("unreadable_text")
         # A hyphen at which two lines were joined has no value of its own.
         is_hyphen = raw.FPDFText_IsHyphen(chars, index) == 1
         char = "-" if is_hyphen else chr(raw.FPDFText_GetUnicode(chars, index))
@@ -295,7 +202,7 @@ def _text(chars: Any) -> tuple[str, tuple[int, ...]]:
             places.append(index)
     read = "".join(text)
     if _UNREADABLE.search(read):
-        raise _refused("unreadable_text")
+        raise refused("unreadable_text")
     return read, tuple(places)
 
 
@@ -337,4 +244,4 @@ def _refuse_unread(chars: Any, painted: Sequence[Any]) -> None:
             for other in among
         )
         if is_inked and not any(coats):
-            raise _refused("unreadable_text")
+            raise refused("unreadable_text")

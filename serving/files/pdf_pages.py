@@ -45,6 +45,11 @@ def writer() -> Any:
     return pikepdf
 
 
+def refused(reason: str) -> RequestError:
+    """That a document is not redacted, with the reason as its code."""
+    return RequestError(reason, "document", "the document cannot be redacted for sure")
+
+
 class Pages:
     """A new file, page by page. The same pages give the same bytes.
 
@@ -75,7 +80,8 @@ class Pages:
         bitmap = _drawn(page, scale)
         boxes = _boxes(page, bitmap, places)
         if edits and _strays(page, scale, bitmap, boxes):
-            raise RequestError("unreadable_text", "document", "letters are not where their font says")
+            # Letters are not where their font says.
+            raise refused("unreadable_text")
         for start, end, _ in edits:
             for run in _runs(boxes[start:end]):
                 left, top, right, bottom = _wide(run)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import Any, TypeVar
 
 from pii.errors import RequestError
@@ -71,6 +72,8 @@ class Isolated:
             self._pipe, other = spawn.Pipe()
             self._process = spawn.Process(target=_serve, args=(other,), daemon=True)
             self._process.start()
+            # It ignores SIGTERM, by which multiprocessing would end it, and then wait for it.
+            Finalize(None, self._process.kill, exitpriority=10)
             other.close()
             self._owner = os.getpid()
         return self._pipe

@@ -152,3 +152,14 @@ def test_a_fork_begins_a_process_of_its_own(apart: Isolated) -> None:
     assert ours.recv() not in (theirs, os.getpid())
     os.waitpid(child, 0)
     assert apart.call(process_id) == theirs
+
+
+def test_a_program_that_has_used_it_ends() -> None:
+    code = (
+        "from serving.files.isolation import Isolated\n"
+        "import os\n"
+        "if __name__ == '__main__':\n"
+        "    Isolated().call(os.getpid)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from configs.errors import StageError
+from pii.codec import Grammar
 from serving.app import create_app
 from serving.engines.protocol import Engine, Generation
 from serving.extractor import Extractor
@@ -25,9 +26,10 @@ class Call:
     """One request to an engine; prompt and grammar hold text, so repr shows neither."""
 
     prompt_ids: tuple[int, ...]
-    grammar: str | None
+    grammar: Grammar | None
     max_new_tokens: int
     draft_ids: tuple[int, ...] = ()
+    end_bias: float = 0.0
 
     def __repr__(self) -> str:
         return f"Call(num_prompt_tokens={len(self.prompt_ids)})"
@@ -90,7 +92,7 @@ class WatchedEngine:
     async def generate(
         self,
         prompt_ids: list[int],
-        grammar: str | None,
+        grammar: Grammar | None,
         max_new_tokens: int,
         end_bias: float = 0.0,
         draft_ids: Sequence[int] = (),
@@ -98,7 +100,9 @@ class WatchedEngine:
         """See `protocol.Engine.generate`."""
         self._loop = asyncio.get_running_loop()
         if self._remembers:
-            self._remembered.append(Call(tuple(prompt_ids), grammar, max_new_tokens, tuple(draft_ids)))
+            self._remembered.append(
+                Call(tuple(prompt_ids), grammar, max_new_tokens, tuple(draft_ids), end_bias)
+            )
         began = time.perf_counter()
         made = await self._engine.generate(prompt_ids, grammar, max_new_tokens, end_bias, draft_ids)
         self.traffic.busy += time.perf_counter() - began
@@ -137,7 +141,7 @@ class WatchedEngine:
 
     async def _again(self, call: Call) -> Generation:
         return await self.generate(
-            list(call.prompt_ids), call.grammar, call.max_new_tokens, draft_ids=call.draft_ids
+            list(call.prompt_ids), call.grammar, call.max_new_tokens, call.end_bias, call.draft_ids
         )
 
 

@@ -12,12 +12,13 @@ and a fingerprint that travel with a model; serving refuses a model of another o
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Never, Protocol, TypedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Never, Protocol, TypedDict
 
 from pii.spans import Span
 from pii.taxonomy import shipped
@@ -34,6 +35,9 @@ Problem = Literal["", "truncated", "not_json", "wrong_schema", "text_around_json
 INSTRUCTION = "Extract PII as JSON"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
 """ChatML's control tokens, as in Qwen2, Qwen2.5 and Qwen3."""
+
+_SELECTIONS = 64
+"""Selections of types whose prompt is kept tokenised, but for the text."""
 
 
 class Message(TypedDict):
@@ -117,29 +121,71 @@ def encode(
     """
     ids: list[int] = []
     is_answer: list[bool] = []
-
-    def append(text: str, *, control: bool, answer: bool) -> None:
-        piece = tokenizer(text, add_special_tokens=False, split_special_tokens=not control)["input_ids"]
-        ids.extend(piece)
-        is_answer.extend([answer] * len(piece))
-
-    for message in messages:
-        answer = message["role"] == "assistant"
-        append(TURN_START, control=True, answer=False)
-        append(f"{message['role']}\n", control=False, answer=False)
-        append(message["content"], control=False, answer=answer)
-        append(TURN_END, control=True, answer=answer)
-        append("\n", control=False, answer=False)
-    if answer_next:
-        append(TURN_START, control=True, answer=False)
-        append("assistant\n", control=False, answer=False)
+    for piece in _pieces(messages, answer_next):
+        piece_ids = piece.ids(tokenizer)
+        ids.extend(piece_ids)
+        is_answer.extend([piece.is_answer] * len(piece_ids))
     return ids, is_answer
+
+
+class _Piece(NamedTuple):
+    """A part of a conversation that is tokenised by itself."""
+
+    text: str
+    is_control: bool = False
+    is_answer: bool = False
+
+    def ids(self, tokenizer: Tokenizer) -> list[int]:
+        split = not self.is_control
+        ids: list[int] = tokenizer(self.text, add_special_tokens=False, split_special_tokens=split)[
+            "input_ids"
+        ]
+        return ids
+
+
+def _pieces(messages: Iterable[Message], answer_next: bool) -> Iterator[_Piece]:
+    for message in messages:
+        is_answer = message["role"] == "assistant"
+        yield _Piece(TURN_START, is_control=True)
+        yield _Piece(f"{message['role']}\n")
+        yield _Piece(message["content"], is_answer=is_answer)
+        yield _Piece(TURN_END, is_control=True, is_answer=is_answer)
+        yield _Piece("\n")
+    if answer_next:
+        yield _Piece(TURN_START, is_control=True)
+        yield _Piece("assistant\n")
+
+
+class PromptEncoder:
+    """Token ids of prompts, as `encode` gives them; what stands around the text is tokenised once.
+
+    Args:
+        tokenizer: see `encode`.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._around = functools.lru_cache(_SELECTIONS)(self._tokenised_around)
+
+    def __call__(self, text: str, types: Sequence[str]) -> list[int]:
+        """``encode(tokenizer, prompt(text, types), answer_next=True)``, without the roles."""
+        before, after = self._around(tuple(types))
+        return [*before, *_Piece(text).ids(self._tokenizer), *after]
+
+    def _tokenised_around(self, types: tuple[str, ...]) -> tuple[list[int], list[int]]:
+        pieces = list(_pieces(prompt("", types), answer_next=True))
+        # The text is the content of the last message.
+        at = len(pieces) - 5
+        before, after = (
+            [token for piece in part for token in piece.ids(self._tokenizer)]
+            for part in (pieces[:at], pieces[at + 1 :])
+        )
+        return before, after
 
 
 def answer_ids(tokenizer: Tokenizer, answer: str) -> list[int]:
     """Token ids of an answer as `encode` gives them, without the end of the turn."""
-    ids: list[int] = tokenizer(answer, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return ids
+    return _Piece(answer).ids(tokenizer)
 
 
 # --- answer -----------------------------------------------------------------------------------------
@@ -314,40 +360,53 @@ def places(answer: str) -> tuple[Written, ...]:
 # --- grammar ----------------------------------------------------------------------------------------
 
 
-def grammar(text: str, types: Sequence[str], style: AnswerStyle = "value") -> str:
-    """The decoding grammar of one request, in llguidance's dialect of Lark.
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What may be answered to one request: exactly the compact JSON of `render` with the requested types.
 
-    It admits exactly the compact JSON of `render` with the requested types, where every value is a
-    verbatim, non-empty slice of the text: a value that is not in the text cannot be written. There is no
-    optional whitespace, in which a weak model could loop.
+    Every value is a verbatim, non-empty slice of the text: one that is not in the text cannot be written.
+    There is no optional whitespace, in which a weak model could loop.
 
-    Source of the syntax: https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
+    Attributes:
+        text: of the window; never shown by repr.
+        types: those that may be written.
+        style: of the answer.
     """
-    chunks = [json.dumps(char, ensure_ascii=False)[1:-1] for char in text]
-    names = " | ".join(json.dumps(name) for name in types)
-    offsets = r' ",\"start\":" INT ",\"end\":" INT' if style == "with_offsets" else ""
-    shape = [
-        r'start: "{\"entities\":[" [entity ("," entity)*] "]}"',
-        r'entity: "{\"type\":\"" TYPE "\",\"value\":\"" VALUE "\""' + offsets + r' "}"',
-    ]
-    if style == "grouped":
+
+    text: str = field(repr=False)
+    types: tuple[str, ...]
+    style: AnswerStyle = "value"
+
+    def lark(self) -> str:
+        """In llguidance's dialect of Lark.
+
+        Source of the syntax: https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
+        """
+        chunks = [json.dumps(char, ensure_ascii=False)[1:-1] for char in self.text]
+        names = " | ".join(json.dumps(name) for name in self.types)
+        offsets = r' ",\"start\":" INT ",\"end\":" INT' if self.style == "with_offsets" else ""
         shape = [
-            r'start: "{" [group ("," group)*] "}"',
-            r'group: "\"" TYPE "\":[" item ("," item)* "]"',
-            r'item: "\"" VALUE "\""',
+            r'start: "{\"entities\":[" [entity ("," entity)*] "]}"',
+            r'entity: "{\"type\":\"" TYPE "\",\"value\":\"" VALUE "\""' + offsets + r' "}"',
         ]
-    rules = [
-        "%llguidance {}",
-        *shape,
-        f"TYPE: {names}",
-        # The empty string is a substring of everything, and is no value.
-        "VALUE: NONEMPTY & SLICE",
-        r"NONEMPTY: /(.|\n)+/",
-        f"SLICE: %regex {json.dumps({'substring_chunks': chunks}, ensure_ascii=False)}",
-    ]
-    if offsets:
-        rules.append("INT: /0|[1-9][0-9]{0,6}/")
-    return "\n".join(rules)
+        if self.style == "grouped":
+            shape = [
+                r'start: "{" [group ("," group)*] "}"',
+                r'group: "\"" TYPE "\":[" item ("," item)* "]"',
+                r'item: "\"" VALUE "\""',
+            ]
+        rules = [
+            "%llguidance {}",
+            *shape,
+            f"TYPE: {names}",
+            # The empty string is a substring of everything, and is no value.
+            "VALUE: NONEMPTY & SLICE",
+            r"NONEMPTY: /(.|\n)+/",
+            f"SLICE: %regex {json.dumps({'substring_chunks': chunks}, ensure_ascii=False)}",
+        ]
+        if offsets:
+            rules.append("INT: /0|[1-9][0-9]{0,6}/")
+        return "\n".join(rules)
 
 
 # --- identity ---------------------------------------------------------------------------------------

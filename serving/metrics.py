@@ -53,7 +53,7 @@ class Metrics:
             "pii_stage_seconds", "Where a text's time goes.", ["stage"], buckets=_SECONDS, registry=registry
         )
         self.grammar_seconds = Histogram(
-            "pii_grammar_compile_seconds", "Compiling one window's grammar, where the engine tells.",
+            "pii_grammar_compile_seconds", "Preparing one window's grammar, where the engine tells.",
             buckets=_GRAMMAR_SECONDS, registry=registry,
         )  # fmt: skip
         self.tokens = Total("pii_tokens", "Tokens read and written.", ["direction"], registry=registry)

@@ -38,7 +38,7 @@ class Usage:
         num_answer_tokens: tokens written.
         waiting_s: seconds for which windows waited for a place with the engine.
         engine_s: seconds for which they were with it.
-        grammars_s: of each grammar the seconds that compiling it took, where the engine says so.
+        grammars_s: of each grammar the seconds that preparing it took, where the engine says so.
     """
 
     num_prompt_tokens: int = 0
@@ -139,7 +139,7 @@ class ModelDetector:
         grounded: bool = True,
     ) -> None:
         self._engine, self._tokenizer, self.manifest = engine, tokenizer, manifest
-        self._lengths = TokenLengths(tokenizer)
+        self._prompt_ids, self._lengths = codec.PromptEncoder(tokenizer), TokenLengths(tokenizer)
         self._max_new_tokens, self._grounded = max_new_tokens, grounded
         self._places = asyncio.Semaphore(concurrency)
         self.num_waiting, self.num_running = 0, 0
@@ -205,13 +205,12 @@ class ModelDetector:
     async def _answer(self, question: _Question, window: Window) -> _Part:
         piece, types = question.text[window.start : window.end], question.types
         async with self._place() as waiting_s:
-            prompt = codec.prompt(piece, types)
-            prompt_ids, _ = codec.encode(self._tokenizer, prompt, answer_next=True)
+            prompt_ids = self._prompt_ids(piece, types)
             budget = min(self._max_new_tokens, self.manifest.context_tokens - len(prompt_ids))
             if budget < MIN_ANSWER_TOKENS:
                 return _Part(window, AnswerFacts(False, False, "no_room", 0), truncated=True)
             style = self.manifest.answer_style
-            grammar = codec.grammar(piece, types, style) if self._grounded else None
+            grammar = codec.Grammar(piece, tuple(types), style) if self._grounded else None
             draft = codec.render(piece, question.likely_in(window), style)
             draft_ids = codec.answer_ids(self._tokenizer, draft)
             began = time.perf_counter()

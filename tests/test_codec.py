@@ -271,7 +271,7 @@ HOSTILE = "".join(PIECES)
 
 
 def matcher(text: str, types: tuple[str, ...] = TYPES, style: AnswerStyle = "value") -> LLMatcher:
-    made = LLMatcher(BYTES, codec.grammar(text, types, style))
+    made = LLMatcher(BYTES, codec.Grammar(text, types, style).lark())
     assert not made.is_error(), made.get_error()
     return made
 
@@ -450,6 +450,19 @@ def test_the_loss_falls_on_the_answer_and_its_end_alone(tokenizer: Any, text: st
     ids, is_answer = codec.encode(tokenizer, conversation(text, answer), answer_next=False)
     learned = [id for id, learn in zip(ids, is_answer, strict=True) if learn]
     assert tokenizer.decode(learned) == unicodedata.normalize("NFC", answer) + "<|im_end|>"
+
+
+@given(
+    text=texts | st.lists(st.sampled_from([*CONTROL, "\n", "a"])).map("".join),
+    types=st.sampled_from([TYPES, shipped().default_types]),
+)
+def test_a_prompt_around_which_all_is_kept_tokenised_is_the_same(
+    tokenizer: Any, text: str, types: tuple[str, ...]
+) -> None:
+    encoder = codec.PromptEncoder(tokenizer)
+    expected, _ = codec.encode(tokenizer, codec.prompt(text, types), answer_next=True)
+    # The second time what stands around it is known.
+    assert encoder(text, types) == encoder(text, types) == expected
 
 
 def test_a_prompt_ends_where_the_answer_begins(tokenizer: Any) -> None:

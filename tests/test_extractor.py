@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from starlette.testclient import TestClient
 
 from configs.errors import ConfigError
+from pii import codec
 from pii.errors import ModelFolderError, RequestError
 from pii.model_folder import ModelManifest, read_manifest
 from pii.spans import Span
@@ -55,7 +56,7 @@ class ScriptedEngine:
     async def generate(
         self,
         prompt_ids: list[int],
-        grammar: str | None,
+        grammar: codec.Grammar | None,
         max_new_tokens: int,
         end_bias: float = 0.0,
         draft_ids: Sequence[int] = (),

@@ -23,6 +23,7 @@ from serving.engines.remote_engine import VARIABLE, RemoteEngine
 from serving.engines.transformers_engine import TransformersEngine
 
 TYPES = ("PERSON_NAME", "PHONE_NUMBER")
+GRAMMAR = codec.Grammar("张三", TYPES)
 TEXTS = [
     "我叫张三，电话13800138000",
     'q"\\\\"\n\t{}[]',
@@ -62,7 +63,7 @@ def generate(
     async def body() -> tuple[Generation, RemoteEngine]:
         engine = await RemoteEngine.start(folder, settings, transport)
         try:
-            return await engine.generate([1, 2], 'start: "张三"', 5, **options), engine
+            return await engine.generate([1, 2], GRAMMAR, 5, **options), engine
         finally:
             await engine.close()
 
@@ -88,7 +89,7 @@ def test_vllms_dialect_carries_tokens_grammar_and_bias(
     assert (answer.token_ids, answer.token_logprobs, answer.finish) == ((7, 8), (-0.5, -0.25), "stop")
     assert answer.text == tokenizer.decode([7, 8])
     assert asked["prompt"] == [1, 2]
-    assert asked["structured_outputs"] == {"grammar": 'start: "张三"'}
+    assert asked["structured_outputs"] == {"grammar": GRAMMAR.lark()}
     assert (asked["temperature"], asked["max_tokens"], asked["key"]) == (0.0, 5, "Bearer secret")
     assert set(asked["logit_bias"].values()) == {-2.0}
     assert all("]" in tokenizer.convert_ids_to_tokens(int(at)) for at in asked["logit_bias"])
@@ -209,7 +210,7 @@ def test_vllms_own_server_gives_the_same_tokens(
 
     async def answers(engine: Any, bias: float) -> list[Generation]:
         calls = [
-            engine.generate(prompt, codec.grammar(text, TYPES), 40, bias)
+            engine.generate(prompt, codec.Grammar(text, TYPES), 40, bias)
             for text, prompt in zip(TEXTS, prompts, strict=True)
         ]
         return await asyncio.gather(*calls)

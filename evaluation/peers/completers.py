@@ -12,7 +12,7 @@ from evaluation.peers.finding import PeerAbsent, PeerFailure
 from evaluation.peers.http import key_of
 from evaluation.peers.recipe import PromptedPeer
 from pii import codec
-from pii.codec import Message
+from pii.codec import Grammar, Message
 from serving.engines import choice
 from serving.engines.protocol import Engine, EngineError
 
@@ -44,7 +44,7 @@ class Completer(Protocol):
     def description(self) -> str:
         """Model and engine in one line."""
 
-    async def complete(self, messages: Sequence[Message], grammar: str | None) -> Completion:
+    async def complete(self, messages: Sequence[Message], grammar: Grammar | None) -> Completion:
         """Greedy answer. Raises PeerFailure: this request failed; PeerAbsent: nobody answers any more."""
 
     async def close(self) -> None:
@@ -86,7 +86,7 @@ class FolderCompleter:
         )
         return cls(engine, tokenizer, config)
 
-    async def complete(self, messages: Sequence[Message], grammar: str | None) -> Completion:
+    async def complete(self, messages: Sequence[Message], grammar: Grammar | None) -> Completion:
         """See `Completer.complete`."""
         ids, _ = codec.encode(self._tokenizer, messages, answer_next=True)
         room = self._config.max_model_tokens - len(ids)
@@ -114,7 +114,7 @@ class ServiceCompleter:
         self.description = f"{config.model} at {config.url}"
         self._client = httpx.AsyncClient(timeout=config.timeout_seconds, headers=key_of(config.key_variable))
 
-    async def complete(self, messages: Sequence[Message], grammar: str | None) -> Completion:
+    async def complete(self, messages: Sequence[Message], grammar: Grammar | None) -> Completion:
         """See `Completer.complete`; tokens are what the service says they are."""
         assert grammar is None, "the recipe refuses a grammar for a service"
         body = {

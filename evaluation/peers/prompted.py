@@ -90,7 +90,7 @@ class Prompted:
         async with self._places:
             said = await self._completer.complete(
                 prompts.messages(text, types, self._config.shots),
-                codec.grammar(text, types) if self._config.grounded else None,
+                codec.Grammar(text, tuple(types)) if self._config.grounded else None,
             )
         answer = codec.parse(said.text)
         grounding = ground(text, [mention for mention in answer.mentions if mention.type in types])

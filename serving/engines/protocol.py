@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from configs.reader import StrictConfig
+from pii.codec import Grammar
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 """``auto``: float32 on a CPU, bfloat16 on a GPU."""
@@ -30,7 +31,7 @@ class Generation:
             before it reports, so that what the model would have said without the grammar is not to be had
             there; ``docs/scores.md`` says what that costs.
         finish: ``stop``: the model ended its turn; ``length``: the budget ended it.
-        grammar_s: how long compiling the grammar took, in seconds; None where there was none, or where the
+        grammar_s: how long preparing the grammar took, in seconds; None where there was none, or where the
             engine compiles it out of sight (vLLM).
     """
 
@@ -62,7 +63,7 @@ class Engine(Protocol):
     async def generate(
         self,
         prompt_ids: list[int],
-        grammar: str | None,
+        grammar: Grammar | None,
         max_new_tokens: int,
         end_bias: float = 0.0,
         draft_ids: Sequence[int] = (),
@@ -71,7 +72,7 @@ class Engine(Protocol):
 
         Args:
             prompt_ids: the prompt's tokens, ending with the opening of the assistant's turn.
-            grammar: llguidance's dialect of Lark, or None for free text.
+            grammar: what may be answered, or None for free text.
             max_new_tokens: budget of the answer, its end-of-turn token included.
             end_bias: what is taken off the logits of the tokens that end the list (`ending.ending_ids`): with
                 more of it the model looks further. `Generation.token_logprobs` are those without it.

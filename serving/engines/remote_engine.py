@@ -93,7 +93,7 @@ class RemoteEngine:
     async def generate(
         self,
         prompt_ids: list[int],
-        grammar: str | None,
+        grammar: codec.Grammar | None,
         max_new_tokens: int,
         end_bias: float = 0.0,
         draft_ids: Sequence[int] = (),
@@ -115,7 +115,7 @@ class RemoteEngine:
                 "return_token_ids": True,
             }
             if grammar is not None:
-                body["structured_outputs"] = {"grammar": grammar}
+                body["structured_outputs"] = {"grammar": grammar.lark()}
         else:
             body["stop"] = [codec.TURN_END]
         # Cancelling closes the connection, and the server then ends the request.

@@ -7,13 +7,14 @@ token is chosen, V entries of the vocabulary.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from serving.engines.answer_matcher import AnswerMatcher
 from serving.engines.drafting import LONGEST_MATCH, Draft, Lookup
-from serving.engines.grammars import Begun
 from serving.engines.protocol import EngineError
 from serving.engines.slots import Head, Line, Slots
 
@@ -39,7 +40,7 @@ class Row:
 
     Attributes:
         prompt_ids: the prompt's tokens.
-        grammar: gives llguidance's state of this row's grammar; None for free text.
+        matcher: follows its answer; None for free text.
         max_new_tokens: budget, the end-of-turn token included.
         lookup: what its next tokens are guessed from.
         draft: the answer that may come; the first guess.
@@ -50,7 +51,7 @@ class Row:
     """
 
     prompt_ids: list[int]
-    grammar: Future[Begun] | None
+    matcher: AnswerMatcher | None
     max_new_tokens: int
     lookup: Lookup
     draft: Draft
@@ -61,15 +62,6 @@ class Row:
     finish: Literal["", "stop", "length", "error"] = ""
     num_cached: int = 0
     unread: list[int] = field(default_factory=list)
-    _matcher: Any = None
-
-    def begin(self) -> None:
-        """Take the grammar, once it is compiled; a refused one fails this row alone."""
-        if self.grammar is not None and self._matcher is None:
-            try:
-                self._matcher = self.grammar.result().matcher
-            except EngineError as error:
-                self.fail(error)
 
     def fail(self, error: EngineError) -> None:
         """End the row with an error."""
@@ -86,25 +78,6 @@ class Row:
         end = next((at for at, token in enumerate(guessed) if token in stop_ids), len(guessed))
         return guessed[:end]
 
-    def lets_pass(self, token: int) -> bool:
-        """Whether the grammar allows a token; if so, it has followed it."""
-        return self._matcher is None or self._matcher.try_consume_tokens([token]) == 1
-
-    def allowed(self, num_entries: int) -> NDArray[np.intp]:
-        """The tokens that the grammar allows next, ascending. Raises RuntimeError: none."""
-        import numpy as np
-
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        allowed = np.flatnonzero(np.unpackbits(bits, bitorder="little")[:num_entries])
-        if not len(allowed):
-            raise RuntimeError("the grammar allows nothing")
-        return allowed
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether a grammar binds it."""
-        return self._matcher is not None
-
     def append(self, token: int, logprob: float) -> None:
         """Append a token that the grammar has followed, and notice the end of the answer."""
         self.token_ids.append(token)
@@ -113,7 +86,7 @@ class Row:
         self.draft.follow(token)
         if len(self.token_ids) >= self.max_new_tokens:
             self.finish = "length"
-        elif self._matcher is not None and self._matcher.is_stopped():
+        elif self.matcher is not None and self.matcher.is_ended:
             # Only the end of the turn is left: no need to compute it.
             self.finish = "stop"
 
@@ -128,7 +101,7 @@ class RunningBatch:
     """
 
     def __init__(self, model: Any, stop_ids: frozenset[int], ending: Sequence[int] = ()) -> None:
-        self._model, self._stop_ids, self._ending = model, stop_ids, list(ending)
+        self._model, self._stop_ids, self._ending = model, stop_ids, tuple(ending)
         self.rows: list[Row] = []
         self._slots = Slots()
         self._heads: list[tuple[list[int], Head]] = []
@@ -192,7 +165,6 @@ class RunningBatch:
         best, logprobs = best_P.tolist(), logprobs_P.tolist()
         at = 0
         for row, guess in zip(self.rows, guesses, strict=True):
-            row.begin()
             num_right = 0
             while not row.finish:
                 place = at + num_right
@@ -212,7 +184,7 @@ class RunningBatch:
             return logits_PV
         biases = [row.end_bias for row, length in zip(self.rows, lengths, strict=True) for _ in range(length)]
         biased_PV = logits_PV.clone()
-        biased_PV[:, self._ending] -= torch.tensor(biases, device=logits_PV.device)[:, None]
+        biased_PV[:, list(self._ending)] -= torch.tensor(biases, device=logits_PV.device)[:, None]
         return biased_PV
 
     def _take(self, row: Row, token: int, logprob: float, logits_V: torch.Tensor) -> int:
@@ -224,9 +196,10 @@ class RunningBatch:
             logprob: its log-probability among all.
             logits_V: of all.
         """
-        if row.is_bound and (token in self._stop_ids or logprob < -SURE or not row.lets_pass(token)):
-            token, logprob = self._best_allowed(row, logits_V.cpu().numpy())
-            if token not in self._stop_ids and not row.lets_pass(token):
+        bound = row.matcher
+        if bound and (token in self._stop_ids or logprob < -SURE or not bound.follow(token)):
+            token, logprob = self._best_of(bound.allowed(), logits_V.cpu().numpy(), row.end_bias)
+            if not bound.follow(token):
                 raise RuntimeError("the grammar refused a token that it had allowed")
         if token in self._stop_ids:
             row.finish = "stop"
@@ -234,12 +207,18 @@ class RunningBatch:
             row.append(token, logprob)
         return token
 
-    def _best_allowed(self, row: Row, logits_V: NDArray[np.float32]) -> tuple[int, float]:
+    def _best_of(
+        self, allowed: NDArray[np.intp], logits_V: NDArray[np.float32], end_bias: float
+    ) -> tuple[int, float]:
+        """The likeliest of some tokens, in ascending order, and its log-probability among them."""
         import numpy as np
 
-        allowed = row.allowed(len(logits_V))
+        if not len(allowed):
+            raise RuntimeError("the grammar allows nothing")
         values = logits_V[allowed]
-        weighed = values - row.end_bias * np.isin(allowed, self._ending) if row.end_bias else values
+        weighed = values
+        if end_bias and self._ending:
+            weighed = values - end_bias * _one_hot(self._ending, len(logits_V))[allowed]
         at = int(weighed.argmax())
         highest = values.max()
         total = highest + np.log(np.exp(values - highest).sum())
@@ -286,6 +265,16 @@ def _argmax(logits_PV: torch.Tensor) -> torch.Tensor:
     if logits_PV.device.type != "cpu":
         return logits_PV.argmax(dim=1)
     return torch.from_numpy(logits_PV.numpy().argmax(axis=1))
+
+
+@functools.lru_cache(maxsize=4)
+def _one_hot(ids: tuple[int, ...], num_entries: int) -> NDArray[np.float32]:
+    """1 at these entries of the vocabulary, 0 at the others."""
+    import numpy as np
+
+    found = np.zeros(num_entries, np.float32)
+    found[list(ids)] = 1.0
+    return found
 
 
 def _num_shared(left: Sequence[int], right: Sequence[int]) -> int:

@@ -9,25 +9,22 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pii import codec
 from pii.spans import Span
 from pii.taxonomy import shipped
+from serving.engines.answer_matcher import Shapes
 from serving.engines.drafting import Draft, Lookup
 from serving.engines.ending import ending_ids
-from serving.engines.grammars import Grammars
 from serving.engines.protocol import Dtype, EngineError, Generation
 from serving.engines.running_batch import Row, RunningBatch
 from serving.engines.slots import ATTENTION, register
 
 logger = logging.getLogger(__name__)
-
-_COMPILERS = 2
-"""Threads that compile grammars."""
 
 
 def _shape(tokenizer: Any) -> list[int]:
@@ -64,10 +61,9 @@ class TransformersEngine:
         self._model = model.to(device).eval()
         end_of_turn = self._tokenizer.convert_tokens_to_ids(codec.TURN_END)
         self._stop_ids = frozenset({end_of_turn, self._tokenizer.eos_token_id})
-        self._grammars = Grammars(
+        self._shapes = Shapes(
             from_tokenizer(self._tokenizer, n_vocab=model.config.vocab_size, eos_token=end_of_turn)
         )
-        self._compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="grammars")
         self._shape = Lookup(_shape(self._tokenizer))
         self._ending = ending_ids(self._tokenizer)
         self._max_batch = max_batch
@@ -85,7 +81,7 @@ class TransformersEngine:
     async def generate(
         self,
         prompt_ids: list[int],
-        grammar: str | None,
+        grammar: codec.Grammar | None,
         max_new_tokens: int,
         end_bias: float = 0.0,
         draft_ids: Sequence[int] = (),
@@ -93,10 +89,11 @@ class TransformersEngine:
         """See `protocol.Engine.generate`."""
         if self._closed:
             raise EngineError("the engine is closed")
-        # Takes a millisecond or more and leaves the interpreter free: while the prompt is read.
-        compiling = None if grammar is None else self._compilers.submit(self._grammars.matcher, grammar)
+        began = time.perf_counter()
+        matcher = None if grammar is None else self._shapes.matcher(grammar)
+        grammar_s = time.perf_counter() - began
         lookup = Lookup(prompt_ids, self._shape)
-        row = Row(prompt_ids, compiling, max_new_tokens, lookup, Draft(draft_ids), end_bias)
+        row = Row(prompt_ids, matcher, max_new_tokens, lookup, Draft(draft_ids), end_bias)
         self._waiting.put(row)
         await asyncio.wrap_future(row.done)
         # A row that failed has raised its error.
@@ -106,7 +103,7 @@ class TransformersEngine:
             token_ids=tuple(row.token_ids),
             token_logprobs=tuple(row.token_logprobs),
             finish=row.finish,
-            grammar_s=None if compiling is None else compiling.result().seconds,
+            grammar_s=None if grammar is None else grammar_s,
         )
 
     async def close(self) -> None:
@@ -115,7 +112,6 @@ class TransformersEngine:
             self._closed = True
             self._waiting.put(None)
             await asyncio.to_thread(self._worker.join)
-            self._compilers.shutdown(wait=False, cancel_futures=True)
 
     def _work(self) -> None:
         import torch

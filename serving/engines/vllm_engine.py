@@ -81,7 +81,7 @@ class VllmEngine:
         made = cls(engine, tokenizer, description, _lora_request(folder))
         # The first request compiles kernels, for seconds or minutes: before anybody waits for it.
         prompt_ids, _ = codec.encode(tokenizer, codec.prompt("x"), answer_next=True)
-        await made.generate(prompt_ids, codec.grammar("x", shipped().default_types), WARM_UP_TOKENS)
+        await made.generate(prompt_ids, codec.Grammar("x", shipped().default_types), WARM_UP_TOKENS)
         return made
 
     @property
@@ -92,7 +92,7 @@ class VllmEngine:
     async def generate(
         self,
         prompt_ids: list[int],
-        grammar: str | None,
+        grammar: codec.Grammar | None,
         max_new_tokens: int,
         end_bias: float = 0.0,
         draft_ids: Sequence[int] = (),
@@ -108,7 +108,7 @@ class VllmEngine:
             detokenize=False,
             stop_token_ids=[self._end_of_turn],
             logit_bias=dict.fromkeys(self._ending, -end_bias) if end_bias else None,
-            structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
+            structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar.lark()),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         final = None

@@ -104,10 +104,14 @@ class _Kept(dict[int, int | None]):
 _KEPT = _Kept()
 
 
-_FEW = 32
+_FEW = 128
 """So many different characters are replaced one after the other, which is faster than one pass in a table."""
 
 _OTHER = re.compile("[^0-9a-z\u4e00-\u9fff]")
+
+
+_WIDE_MARKS = tuple((mark, unicodedata.normalize("NFKC", mark)) for mark in "，；：！？（）")
+"""What alone keeps most Chinese texts from being normal as they stand, which costs nothing to find out."""
 
 
 def comparable(text: str) -> str:
@@ -116,6 +120,8 @@ def comparable(text: str) -> str:
     Single letters may come out otherwise where combining marks pile up; both sides of a comparison have to
     come from the same function.
     """
+    for wide, plain in _WIDE_MARKS:
+        text = text.replace(wide, plain)
     text = unicodedata.normalize("NFKC", text).casefold()
     others = set(_OTHER.findall(text))
     if len(others) > _FEW:
@@ -212,31 +218,54 @@ def scan(text: str) -> Folded:
     spelled-out number; shorter runs are words. The fold costs one pass in C, and no table of offsets where
     nothing was dropped.
     """
-    offsets: array[int] | range = range(len(text))
     if text.isascii():
-        return Folded(text, offsets)
+        return Folded(text, range(len(text)))
+    plain, hidden = _made_plain(text)
+    if not hidden:
+        return Folded(_with_digits(plain), range(len(text)))
+    pieces: list[str] = []
+    offsets = array("I")
+    position = 0
+    for dropped in _INVISIBLE.finditer(plain):
+        pieces.append(plain[position : dropped.start()])
+        offsets.extend(range(position, dropped.start()))
+        position = dropped.end()
+    pieces.append(plain[position:])
+    offsets.extend(range(position, len(plain)))
+    return Folded(_with_digits("".join(pieces)), offsets)
+
+
+def scannable(text: str) -> str:
+    """What `scan` makes of a text, without the way back."""
+    if text.isascii():
+        return text
+    plain, hidden = _made_plain(text)
+    return _with_digits(_INVISIBLE.sub("", plain) if hidden else plain)
+
+
+def _made_plain(text: str) -> tuple[str, bool]:
+    """The text with each character made plain, and whether it has invisible ones."""
     unusual = set(_UNUSUAL.findall(text))
-    if len(unusual) > _FEW:
+    changed = {char: chr(plain) for char in unusual if (plain := _PLAIN[ord(char)]) != ord(char)}
+    if len(changed) > _FEW:
         text = text.translate(_PLAIN)
     else:
         # What a character becomes is plain itself, so the order does not matter.
-        for char in unusual:
-            if (plain := _PLAIN[ord(char)]) != ord(char):
-                text = text.replace(char, chr(plain))
-    if unusual and _INVISIBLE.search("".join(unusual)):
-        pieces: list[str] = []
-        offsets = array("I")
-        position = 0
-        for hidden in _INVISIBLE.finditer(text):
-            pieces.append(text[position : hidden.start()])
-            offsets.extend(range(position, hidden.start()))
-            position = hidden.end()
-        pieces.append(text[position:])
-        offsets.extend(range(position, len(text)))
-        text = "".join(pieces)
-    if _SPELLED_HINT.search(text):
-        text = _SPELLED.sub(_spelled_out, text)
-    return Folded(text, offsets)
+        for char, plain_char in changed.items():
+            text = text.replace(char, plain_char)
+    return text, bool(unusual) and _INVISIBLE.search("".join(unusual)) is not None
+
+
+def _with_digits(text: str) -> str:
+    """The text with its spelled-out numbers in digits, of the same length."""
+    pieces: list[str] = []
+    done = 0
+    while hint := _SPELLED_HINT.search(text, done):
+        spelled = _SPELLED.match(text, hint.start())
+        assert spelled is not None  # the hint is its shortest form
+        pieces += [text[done : hint.start()], _spelled_out(spelled)]
+        done = spelled.end()
+    return "".join([*pieces, text[done:]]) if pieces else text
 
 
 def lowered(text: str) -> str:

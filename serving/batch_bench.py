@@ -23,7 +23,7 @@ from typing import Any
 
 import data_pipeline
 from configs import command
-from pii.patterns import find
+from pii.patterns import find, sifted
 from pii.redaction import Policy
 from serving import batch
 from serving.extractor import Extractor
@@ -41,9 +41,15 @@ PERSONAL = 10
 """Every so many rows say a name and a number."""
 
 
-def texts(num_rows: int, num_chars: int = ROW_CHARS) -> Iterator[str]:
-    """Chinese conversations that come with the program, in rows, over and over with a number of their own."""
-    pool = "".join(_conversations())
+def texts(num_rows: int, num_chars: int = ROW_CHARS, source: Path | None = None) -> Iterator[str]:
+    """Rows of a text, over and over with a number of their own.
+
+    Args:
+        num_rows: how many.
+        num_chars: code points of a row, beside what is added to it.
+        source: a file of plain text; None: the Chinese conversations that come with the program.
+    """
+    pool = source.read_text("utf-8") if source else "".join(_conversations())
     for row in range(num_rows):
         start = row * num_chars % (len(pool) - num_chars)
         said = f"我叫张三，电话138{row % 10**8:08d}。" if row % PERSONAL == 0 else ""
@@ -66,11 +72,11 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
 
 
-def _write(path: Path, num_rows: int, num_chars: int = ROW_CHARS) -> int:
+def _write(path: Path, num_rows: int, num_chars: int = ROW_CHARS, source: Path | None = None) -> int:
     """A JSONL file; returns the bytes of its texts."""
     size = 0
     with path.open("w", encoding="utf-8") as file:
-        for text in texts(num_rows, num_chars):
+        for text in texts(num_rows, num_chars, source):
             size += len(text.encode())
             file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     return size
@@ -87,14 +93,17 @@ def _job(name: str, source: Path, out: Path) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def patterns_alone(sizes: Sequence[int], num_chars: int, commands: Sequence[str]) -> Iterator[str]:
+def patterns_alone(
+    sizes: Sequence[int], num_chars: int, commands: Sequence[str], pool: Path | None = None
+) -> Iterator[str]:
     """One line for each size and command, and one for the patterns in a loop."""
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             source, out = Path(folder) / "in.jsonl", Path(folder) / "out.jsonl"
-            num_bytes = _write(source, size, num_chars)
+            num_bytes = _write(source, size, num_chars, pool)
             started = time.process_time()
-            found = sum(len(find(text)) for text in texts(size, num_chars))
+            read = sifted(texts(size, num_chars, pool))
+            found = sum(len(find(text, None, kinds)) for text, kinds in read)
             yield _line("patterns in a loop", size, num_bytes, time.process_time() - started, found)
             for name in commands:
                 seconds, memory = _job(name, source, out)
@@ -158,6 +167,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes of the jobs by patterns")
     parser.add_argument("--chars", type=int, default=ROW_CHARS, help="code points of a row")
     parser.add_argument(
+        "--texts", type=Path, metavar="FILE", help="plain text to cut rows from (default: conversations)"
+    )
+    parser.add_argument(
         "--commands", nargs="+", choices=COMMANDS, default=COMMANDS, help="which jobs (default: all)"
     )
     parser.add_argument("--model-rows", type=int, default=0, help="rows of the jobs with the recipe's model")
@@ -166,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def body() -> int:
-        for line in patterns_alone(arguments.rows, arguments.chars, arguments.commands):
+        for line in patterns_alone(arguments.rows, arguments.chars, arguments.commands, arguments.texts):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         if arguments.model_rows:

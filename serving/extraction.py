@@ -79,6 +79,10 @@ class Extraction:
         return (*over, *self.pattern_spans, *self.denied_spans, *self.propagated_spans)
 
 
+NOTHING = Extraction()
+"""Of a text in which there is nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One request, checked.

@@ -26,7 +26,7 @@ from pii.spans import is_unicode
 from pii.taxonomy import shipped
 from serving.engines import choice
 from serving.engines.protocol import Engine
-from serving.extraction import Extraction, Looked, Plan, concluded
+from serving.extraction import NOTHING, Extraction, Looked, Plan, concluded
 from serving.extractor_config import Detectors, ExtractorConfig, Finder
 from serving.lists import Lists
 from serving.model_detector import Reading
@@ -282,6 +282,7 @@ class Extractor:
 
         Args:
             texts: texts that `check_text` accepts; another one raises its RequestError, tolerant or not.
+                Where patterns look alone, some are asked for ahead (`pii.patterns.sifted`).
             types: see `extract`.
             detectors: see `extract`.
             threshold: see `extract`.
@@ -291,8 +292,11 @@ class Extractor:
         plan = self.plan(types, detectors, threshold)
         under_way: deque[_UnderWay] = deque()
         try:
-            for text in texts:
-                under_way.append(self._begun(self.check_text(text), plan))
+            for text, kinds in _sifted(map(self.check_text, texts), plan):
+                if kinds == 0:
+                    yield NOTHING
+                    continue
+                under_way.append(self._begun(text, plan, kinds))
                 # Without a model there is nothing to wait for, and so nothing to gain from a queue.
                 while under_way and (
                     len(under_way) >= self.config.concurrency or under_way[0].reading is None
@@ -305,18 +309,18 @@ class Extractor:
                 if one.reading is not None:
                     one.reading.cancel()
 
-    def _begun(self, text: str, plan: Plan) -> _UnderWay:
+    def _begun(self, text: str, plan: Plan, kinds: int | None) -> _UnderWay:
         """A text that the patterns have read and the model reads."""
         try:
-            looked = self._look(text, plan)
+            looked = self._look(text, plan, kinds)
         except Exception as error:
             return _UnderWay(text, error, None)
         return _UnderWay(text, looked, self._begin(text, plan, looked))
 
-    def _look(self, text: str, plan: Plan) -> Looked:
-        """What is found without the model."""
+    def _look(self, text: str, plan: Plan, kinds: int | None = None) -> Looked:
+        """What is found without the model; `kinds` as in `pii.patterns.find`."""
         began = time.perf_counter()
-        matches = list(patterns.find(text, plan.pattern_types)) if text and plan.pattern_types else []
+        matches = patterns.find(text, plan.pattern_types, kinds) if text and plan.pattern_types else []
         matched = time.perf_counter()
         tagged = None
         if self._tagger is not None and text and plan.tagger_types:
@@ -368,6 +372,13 @@ class _UnderWay(NamedTuple):
     text: str
     looked: Looked | Exception
     reading: Future[Reading] | None
+
+
+def _sifted(texts: Iterable[str], plan: Plan) -> Iterator[tuple[str, int | None]]:
+    """The texts with what the patterns may find in them; None where a text goes on at once, to the model."""
+    if plan.detectors == "patterns":
+        return patterns.sifted(texts, plan.pattern_types)
+    return ((text, None) for text in texts)
 
 
 def _finish(plan: Plan, begun: _UnderWay, tolerant: bool) -> Extraction:

@@ -8,15 +8,14 @@ had in linear time, are refused. What is left to bound is the size of a pattern 
 from __future__ import annotations
 
 import bisect
-import functools
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
+import re2
 from pydantic import BaseModel, ConfigDict, Field
 
-from configs.errors import ConfigError
 from pii.errors import RequestError
 from pii.spans import Span
 
@@ -161,7 +160,6 @@ def _any_of(words: Iterable[str]) -> Any:
 
 
 def _compile(pattern: str, refusal: RequestError, **settings: object) -> Any:
-    re2 = _engine()
     options = re2.Options()
     # RE2 would write the pattern to standard error.
     options.log_errors = False
@@ -182,14 +180,3 @@ def _standing_alone(word: str) -> str:
         r"\b" if char.isascii() and (char.isalnum() or char == "_") else "" for char in (word[0], word[-1])
     ]
     return edges[0] + re.escape(word) + edges[1]
-
-
-@functools.cache
-def _engine() -> Any:
-    try:
-        import re2
-    except ImportError:
-        raise ConfigError(
-            "allow and deny lists need google-re2: pip install 'pii-extraction[serve]'"
-        ) from None
-    return re2

@@ -100,7 +100,7 @@ class Work:
         for record in records:
             for slot in record.slots:
                 if slot.type is None:
-                    yield f"{_heading(slot)}{slot.text}"
+                    yield _heading(slot) + slot.text
 
     def extractions(self, texts: Iterable[str], extractor: Extractor) -> Iterator[Seen]:
         """What is found in each of the texts, in order."""
@@ -164,10 +164,13 @@ class Work:
             return "not_encodable", None
         except RequestError as error:
             return error.code, None
-        counts.update(own)
+        if own:
+            counts.update(own)
         counts["rows"] += 1
         counts["truncated_parts"] += sum(len(one.truncated) for one in seen)
-        counts.update(span.type for one in seen for span in one.spans)
+        for one in seen:
+            if one.spans:
+                counts.update(span.type for span in one.spans)
         return "", output
 
     def _fault(self, piece: Piece, record: Record, reason: str, at: int) -> bytes:

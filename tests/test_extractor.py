@@ -379,6 +379,13 @@ def test_an_answer_that_is_no_json_is_a_result(manifest: ModelManifest) -> None:
     )
 
 
+def test_patterns_alone_read_many_texts_as_they_read_each(patterns: Extractor) -> None:
+    sent = [SEED, "", "nothing", f"{SEED}\0", SEED * 30, "姓名：", "张三"] * 20
+    singly = [asyncio.run(patterns.extract(text)) for text in sent]
+    assert list(patterns.extract_all(sent)) == singly
+    assert sum(bool(extraction.spans) for extraction in singly) == 60
+
+
 def test_texts_under_way_are_bounded(untrained: Extractor) -> None:
     taken = 0
 

@@ -415,6 +415,10 @@ def test_a_planted_number_is_found_along_a_long_text():
     assert _missed(range(0, 20_001, 397)) == []
 
 
+def test_a_title_before_a_name_with_a_dot_is_no_end_of_it():
+    assert [(m.span.start, m.span.type) for m in find("司机医生古丽·买买提。")] == [(2, "PERSON_NAME")]
+
+
 @pytest.mark.slow
 def test_a_planted_number_is_found_at_every_position():
     assert _missed(range(20_001)) == []

@@ -7,7 +7,7 @@ wins, then the earlier one.
 """
 
 from pii.patterns.announced import announced
-from pii.patterns.finder import find, known_types
+from pii.patterns.finder import find, known_types, sifted
 from pii.patterns.match import Match
 
-__all__ = ["Match", "announced", "find", "known_types"]
+__all__ = ["Match", "announced", "find", "known_types", "sifted"]

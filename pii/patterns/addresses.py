@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pii.identifiers.divisions import written_names
+from pii.patterns.relaxed import relaxed
 from pii.patterns.scanned import Candidate, Scanned
 
 _PROVINCES = (
@@ -89,6 +90,19 @@ def find_addresses(scanned: Scanned) -> Iterator[Candidate]:
             before = _EN_ROOM.search(scanned.text, max(0, found.start() - 60), found.start())
             yield _address(scanned, before.start() if before else found.start(), end, "english_address")
     yield from _enclosed(scanned)
+
+
+def anywhere() -> Iterator[str]:
+    """What stands in every text in which an address is found without a label, for `pii.patterns.sieve`."""
+    street = relaxed(_STREET_END, to_end=True)
+    yield f"{street}{relaxed(_NUMBER_BEFORE, to_end=True)}{relaxed(_DOOR_SIGN)}"
+    yield relaxed(_ENGLISH)
+
+
+def behind(types: Iterable[str]) -> Iterator[str]:
+    """What stands behind a label where it gives an address away, for `pii.patterns.sieve`."""
+    if "ADDRESS" in types:
+        yield relaxed(_ENCLOSED)
 
 
 def _enclosed(scanned: Scanned) -> Iterator[Candidate]:

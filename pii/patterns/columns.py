@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pii.patterns.labelled import read_value
 from pii.patterns.labels import NOT_PERSONAL, Label, is_label
 from pii.patterns.names import is_written_name, tells_of_people
+from pii.patterns.relaxed import relaxed
 from pii.patterns.scanned import Candidate, Scanned
 
 _SEPARATORS = "|\t,;"
@@ -81,6 +82,15 @@ def _unpadded(text: str, first: int, last: int) -> _Cell:
     while first < last and text[last - 1] in _PAD + "\r":
         last -= 1
     return first, last
+
+
+def behind() -> Iterator[str]:
+    """What stands behind a label that heads a column, for `pii.patterns.sieve`."""
+    pad = rf"[{re.escape(_PAD)}]*"
+    yield rf"{pad}[{re.escape(_SEPARATORS)}\r\n]"
+    yield _SPACES
+    # The last name of a list in brackets.
+    yield pad + relaxed(r"\)\s{0,9}values", ignore_case=True)
 
 
 def _fills_a_cell(text: str, label: Label) -> str | None:

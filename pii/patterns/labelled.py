@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pii.identifiers import Verdict, check
 from pii.identifiers.contact import is_hotline
 from pii.patterns.fields import FIELDS, Field
 from pii.patterns.labels import Label, is_label, not_values
+from pii.patterns.relaxed import relaxed
 from pii.patterns.scanned import Candidate, Scanned
 
 # Between a label and its value: at most a bracketed remark, some filler words and marks. Bounded.
@@ -82,6 +83,19 @@ def find_labelled(scanned: Scanned) -> Iterator[Candidate]:
         if any(type in _BY_TYPE for type in label.types):
             yield from _behind(scanned, label)
             yield from _before_bracket(scanned, label)
+
+
+def behind(types: Iterable[str]) -> Iterator[str]:
+    """What stands behind a label where `find_labelled` finds something, for `pii.patterns.sieve`."""
+    fields = [field for type in types for field in _BY_TYPE.get(type, ())]
+    if not fields:
+        return
+    if all(field.fewest_digits for field in fields):
+        # For all such types together: so most labels share one expression.
+        fields = [field for field in FIELDS if field.fewest_digits]
+    values = "|".join(relaxed(field.value) for field in fields)
+    yield f"{relaxed(JOIN, to_end=True, ignore_case=True)}(?:{values})"
+    yield r"\)"
 
 
 # 384756(登录验证码): the label stands behind the value, in brackets.

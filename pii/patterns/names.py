@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from configs.reader import StrictConfig, parse, read_yaml
 from pii.patterns.labels import Label, trie_pattern
+from pii.patterns.relaxed import one_of, relaxed
 from pii.patterns.scanned import Candidate, Scanned
 from pii.patterns.vocabulary import apart
 
@@ -111,6 +112,33 @@ def find_names(scanned: Scanned) -> Iterator[Candidate]:
             yield _name(*found.span("name"), "english_name_after_title")
 
 
+def anywhere() -> Iterator[str]:
+    """What stands in every text in which a name is found without a label, for `pii.patterns.sieve`."""
+    words = _words()
+    families = one_of((*words.compound, *(words.single - _FUNCTION_SURNAMES)))
+    yield f"{families}{relaxed(_GIVEN, to_end=True)}{one_of(words.titles)}"
+    yield f"{relaxed(_NAME_BEFORE, to_end=True)}{relaxed(_MOBILE)}"
+    yield relaxed(_WITH_TITLE)
+
+
+def behind(types: Iterable[str]) -> Iterator[str]:
+    """What stands behind a label where it gives a name away, for `pii.patterns.sieve`."""
+    if "PERSON_NAME" not in types:
+        return
+    words = _words()
+    families = one_of((*words.compound, *words.single))
+    ends = rf"{relaxed(f'[^{HAN[1:]}')}|\z|{relaxed(words.after)}"
+    chinese = f"{families}{relaxed(HAN)}{{1,2}}(?:{ends})"
+    yield f"{relaxed(_JOIN_ZH, to_end=True)}{chinese}"
+    english = "|".join(relaxed(form) for form in (_ENGLISH, _ENCLOSED))
+    yield f"(?:{relaxed(_JOIN_EN, to_end=True)}| ?)(?:{english})"
+
+
+def dotted() -> str:
+    """As `behind`, for names with a dot in them."""
+    return relaxed(_JOIN_ZH, to_end=True) + relaxed(_MINORITY)
+
+
 def _name(start: int, end: int, rule: str) -> Candidate:
     return Candidate(start, end, "PERSON_NAME", rule, "context", None, True)
 
@@ -162,7 +190,8 @@ def _chinese_after(scanned: Scanned, label: Label, *, only_said: bool = False) -
     if only_said and not said:
         return
     if minority := _MINORITY.match(text, begin):
-        title = _words().title.search(text, minority.start(), minority.end())
+        # A title that stands first is no end of the name: 医生古丽·买买提.
+        title = _words().title.search(text, begin + 1, minority.end())
         yield _name(begin, title.start() if title else minority.end(), "minority_name_after_label")
         return
     found = _HAN_RUN.match(text, begin)

@@ -60,7 +60,8 @@ _BEFORE_RUN = 4
 _BEHIND_RUN = 28
 """Longer than what may stand behind them: an extension, the letters of a credit code."""
 
-_TOKEN = re.compile(r"[0-9A-Za-z]{16,}")
+TOKEN = re.compile(r"[0-9A-Za-z]{16,}")
+"""What a value of `Shape.token` stands in."""
 
 
 class Regions:
@@ -100,7 +101,7 @@ class Regions:
                 # What follows the token is seen: a value ends before another group.
                 Region(token.start(), token.end(), min(end, token.end() + 2))
                 for begin, _, end in self.islands
-                for token in _TOKEN.finditer(self._text, begin, end)
+                for token in TOKEN.finditer(self._text, begin, end)
             ]
         return self._tokens
 

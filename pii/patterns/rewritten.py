@@ -33,6 +33,9 @@ _SPREAD = re.compile(
 )
 _ENDS = re.compile(r"[，。；！？,;)]|\s*$")
 
+PLACES = (_BREAK, _SPREAD)
+"""One of these matches in every text that has anything to rewrite."""
+
 _FREE_LENGTH = frozenset({"USERNAME", "CREDENTIAL"})
 """Types whose values are whatever stands on the line: a word of the next line would join any of them."""
 
@@ -72,8 +75,14 @@ def _windows(text: str) -> Iterator[tuple[list[tuple[int, int]], tuple[int, int]
         )
 
 
+def without_layout(text: str) -> str:
+    """What the second reading reads: all rewritten places of a text as paragraphs."""
+    parts = ["".join([text[a:b] for a, b in pieces]) for pieces, _, _ in _windows(text)]
+    return "\n\n".join([*parts, ""])
+
+
 def _rewrite(text: str) -> tuple[Folded, list[_Place]]:
-    """All rewritten places as paragraphs of one text, with the way back to the scanned text."""
+    """`without_layout` of a scanned text, with the way back to it."""
     parts: list[str] = []
     offsets = array("I")
     places: list[_Place] = []

@@ -11,7 +11,8 @@ from pii.patterns.labels import NOT_PERSONAL
 from pii.patterns.match import Evidence
 from pii.patterns.money import MONEY
 from pii.patterns.phones import PHONES
-from pii.patterns.regions import Region
+from pii.patterns.regions import TOKEN, Region
+from pii.patterns.relaxed import relaxed
 from pii.patterns.scanned import Candidate, Scanned
 from pii.patterns.shapes import Shape
 from pii.patterns.things import THINGS
@@ -54,6 +55,17 @@ def find_shaped(scanned: Scanned) -> Iterator[Candidate]:
     for shape in _BY_TOKEN if regions.tokens() else ():
         yield from _in_regions(scanned, shape, regions.tokens())
     yield from _in_runs(scanned)
+
+
+def anywhere(*, starred: bool) -> Iterator[str]:
+    """What stands in every text in which `find_shaped` finds something, for `pii.patterns.sieve`.
+
+    Args:
+        starred: for the recognisers of what needs a star somewhere in the text, or for the others.
+    """
+    for shape in ALWAYS:
+        if (shape.marks == "*") == starred:
+            yield relaxed(TOKEN if shape.token else shape.core or shape.pattern)
 
 
 def by_shape(scanned: Scanned, shape: Shape) -> Iterator[Candidate]:

@@ -122,6 +122,7 @@ THINGS = (
         + rf"[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f:]{{2,35}}(?:[0-9.]{{7,15}})?(?![{ALNUM}:])",
         judge=_routable_ip,
         marks=":",
+        core=":[0-9A-Fa-f]{0,4}:",  # a time of day has one colon, an address two and more
     ),
     shape(
         "coordinates",

@@ -155,15 +155,15 @@ def _log_loss(scores: Sequence[float], right: Sequence[bool]) -> float:
 
 
 def _raw_scores(documents: Sequence[Labelled]) -> list[float]:
-    """What would be believed without a calibration: the model's or tagger's probability, 1 of a pattern."""
+    """What would be believed without a calibration: the finder's probability; 1 of a pattern or several."""
     return [_raw_score(candidate) for document in documents for candidate in document.candidates]
 
 
 def _raw_score(candidate: Candidate) -> float:
     source = candidate.span.source or ""
-    if "pattern" in source:
+    if source not in ("model", "tagger"):
         return 1.0
-    parts = ("opening_logprob", "type_logprob", "value_logprob") if "model" in source else ("tagger_lowest",)
+    parts = ("opening_logprob", "type_logprob", "value_logprob") if source == "model" else ("tagger_lowest",)
     return math.exp(min(0.0, sum(candidate.features.get(part, 0.0) for part in parts)))
 
 

@@ -152,11 +152,19 @@ def test_what_both_found_is_one_candidate() -> None:
     (one,) = candidates(SEED, [span], [SURE], [matched(7, 18, "PHONE_NUMBER", labelled=True)])
     assert (one.span.source, one.span.subtype) == ("model+pattern", "some_issuer")
     assert one.features == {
-        "found_by_model+pattern": 1.0, "model+pattern:PHONE_NUMBER": 1.0, "opening_logprob": -0.1,
-        "type_logprob": -0.2, "value_logprob": -0.3, "lowest_logprob": -0.2,
+        "found_by_model+pattern": 1.0, "model+pattern:PHONE_NUMBER": 1.0,
         "pattern_context": 1.0, "pattern_labelled": 1.0,
         "label_says_same": 1.0,
     } | {name: 1.0 for name in one.features if name == "check_holds"}  # fmt: skip
+
+
+def test_how_sure_the_model_was_counts_where_it_stands_alone() -> None:
+    unsure = replace(SURE, opening=-4.0)
+    span = Span(7, 18, "PHONE_NUMBER", source="model")
+    (alone,) = candidates(SEED, [span], [unsure], [])
+    assert alone.features["opening_logprob"] == -4.0
+    both = [candidates(SEED, [span], [sure], [matched(7, 18, "PHONE_NUMBER")]) for sure in (SURE, unsure)]
+    assert both[0][0].features == both[1][0].features
 
 
 def tagged_as(log_probabilities: list[list[float]], *spans: Span) -> Tagged:

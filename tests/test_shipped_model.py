@@ -1,4 +1,4 @@
-"""What comes with the program, as it answers: `models/mini`, tagger and scores, by the recipe that serves them."""
+"""What comes with the program, as it answers: `models/mini`, its tagger, its scores, its recipe."""
 
 from collections.abc import Iterator
 

@@ -194,7 +194,9 @@ def test_an_object_whose_upload_fails_does_not_appear_and_the_job_goes_on(
 
 def begun(source: str, out: str) -> subprocess.Popen[bytes]:
     """The job in a process of its own, which speaks to the store as this one does."""
-    code = "import sys; from serving import redact; sys.exit(redact.main(sys.argv[1:]))"
+    # What runs behind a terminal, as CI may, has Ctrl-C ignored, and its children inherit that.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "import sys; from serving import redact; sys.exit(redact.main(sys.argv[1:]))"
     if sys.modules.get("s3fs", True) is None:
         code = WITHOUT_S3FS + code
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))}

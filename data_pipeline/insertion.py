@@ -70,10 +70,12 @@ def insert_clause(
         return sentence
     labelled = set(shipped().resolve(sentence.types)) if sentence.types != () else set()
     allowed = labelled | (set() if _COULD_HOLD_A_NUMBER.search(sentence.text) else CLOSED_TYPES)
+    if not allowed:
+        # Nothing is known of it, and a number of nobody would tell nothing.
+        return sentence
     for _ in range(_ATTEMPTS):
         place, clauses = _place(sentence, rng)
-        # Of a sentence about which nothing is known a number of nobody would tell nothing.
-        fitting = [c for c in book.clauses[sentence.language][clauses] if allowed and _types_of(c) <= allowed]
+        fitting = [c for c in book.clauses[sentence.language][clauses] if _types_of(c) <= allowed]
         if not fitting:
             continue
         scene = Scene(rng, sentence.language, sentence.language, book, reserved)

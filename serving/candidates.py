@@ -77,13 +77,13 @@ def candidates(
     marks = [
         (trimmed(text, span), known)
         for span, known in zip(model_spans, evidence, strict=True)
-        if not _is_nobodys(text, span)
+        if not is_nobodys(text, span)
     ]
     model_spans = [span for span, _ in marks]
     finds = {span: _Find(known, of_model=True) for span, known in marks}
     marked = [match.span for match in matches]
     for span in tagged.spans if tagged else ():
-        if not _is_nobodys(text, span):
+        if not is_nobodys(text, span):
             span = trimmed(text, span)
             # A piece of what a pattern has whole says nothing that its evidence does not.
             whole = _touching(span, marked, matches)
@@ -109,16 +109,6 @@ def candidates(
             features |= _beside_model(text, span, [(s, known) for s, known in near if s != span])
         made.append(Candidate(_told(text, span, find), features))
     return tuple(made)
-
-
-def _is_nobodys(text: str, span: Span) -> bool:
-    """Whether what a learned detector marked is nobody's for sure, as the number of an order."""
-    number = span.type not in _IN_WORDS and any(map(str.isdigit, span.value(text)))
-    return is_nobodys(text, span) or (number and announced(text, span.start) == (NOT_PERSONAL,))
-
-
-_IN_WORDS = frozenset({"PERSON_NAME", "ADDRESS", "DATE_TIME", "QQ_NUMBER"})
-"""Types of which such a label says nothing: names after the word *order*, the numbers of groups (QQ群)."""
 
 
 def _touching(span: Span, others: Sequence[Span], items: Sequence[_Item]) -> Sequence[_Item]:

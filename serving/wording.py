@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from pii.common_words import is_common
 from pii.identifiers.contact import is_hotline
+from pii.patterns import announced
+from pii.patterns.labels import NOT_PERSONAL
 from pii.patterns.names import HAN, is_family_and_given, not_names
 from pii.spans import Span
 
@@ -44,15 +46,27 @@ def wording(text: str, span: Span) -> dict[str, float]:
 
 
 def is_nobodys(text: str, span: Span) -> bool:
-    """Whether it is nobody's whoever says so: a public service number, or the name of a tag of markup."""
-    if span.type == "PHONE_NUMBER" and is_hotline(span.value(text)):
-        return not (_cuts_word(text, span.start) or _cuts_word(text, span.end))
+    """Whether what a learned detector marked is nobody's for sure.
+
+    A public service number, the name of a tag of markup, or what its label calls the number of an order and
+    the like.
+    """
+    is_service = span.type == "PHONE_NUMBER" and is_hotline(span.value(text))
+    if is_service and not (_cuts_word(text, span.start) or _cuts_word(text, span.end)):
+        return True
     if text[max(0, span.start - len(_ENCODING)) : span.start] == _ENCODING:
         return True
     # `<nick> hello` is a chat, and its nick somebody's.
     begin = span.start - (text[max(0, span.start - 1) : span.start] == "/")
     tag = _TAG.match(text, begin) if text[max(0, begin - 1) : begin] == "<" else None
-    return tag is not None and span.end <= tag.end() and ("</" in text or "/>" in text)
+    if tag is not None and span.end <= tag.end() and ("</" in text or "/>" in text):
+        return True
+    is_number = span.type not in _IN_WORDS and any(map(str.isdigit, span.value(text)))
+    return is_number and announced(text, span.start) == (NOT_PERSONAL,)
+
+
+_IN_WORDS = frozenset({"PERSON_NAME", "ADDRESS", "DATE_TIME", "QQ_NUMBER"})
+"""Types of which such a label says nothing: names after the word *order*, the numbers of groups (QQ群)."""
 
 
 _ENCODING = 'encoding="'

@@ -36,7 +36,6 @@ _Cell = tuple[int, int]
 def find_in_columns(scanned: Scanned) -> Iterator[Candidate]:
     """What stands in the cells below headings that announce it."""
     done = 0
-    by_place: dict[_Cell, Label] = {}
     for label in scanned.labels.all:
         if label.start < done or not (separator := _fills_a_cell(scanned.text, label)):
             continue
@@ -45,9 +44,8 @@ def find_in_columns(scanned: Scanned) -> Iterator[Candidate]:
         headings = _cells(scanned.text, begin, done, separator)
         if not _are_headings(scanned, headings, done):
             continue
-        by_place = by_place or {(label.start, label.end): label for label in scanned.labels.all}
         rows, done = _rows(scanned.text, len(headings), done, separator)
-        yield from _below(scanned, [by_place.get(cell) for cell in headings], rows)
+        yield from _below(scanned, [scanned.labels.by_place.get(cell) for cell in headings], rows)
 
 
 _INSERTED = re.compile(r"\((?P<names>[^()\n]{1,1000})\)\s{0,9}values\s{0,9}(?=\()")
@@ -60,9 +58,10 @@ def find_inserted(scanned: Scanned) -> Iterator[Candidate]:
     """What SQL puts into columns whose names announce it: ``(name, cvc) VALUES ('Ann', '123')``."""
     if "values" not in scanned.lower:
         return
-    by_place = {(label.start, label.end): label for label in scanned.labels.all}
     for insert in _INSERTED.finditer(scanned.lower):
-        labels = [by_place.get(cell) for cell in _within(_NAME, scanned.text, *insert.span("names"))]
+        labels = [
+            scanned.labels.by_place.get(cell) for cell in _within(_NAME, scanned.text, *insert.span("names"))
+        ]
         rows, at = [], insert.end()
         while row := _TUPLE.match(scanned.text, at):
             rows.append(_within(_VALUE, scanned.text, *row.span("cells")))

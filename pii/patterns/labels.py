@@ -138,6 +138,11 @@ class Labels:
         self._ends = [label.end for label in self.all]
         self._lower = lower
 
+    @functools.cached_property
+    def by_place(self) -> Mapping[tuple[int, int], Label]:
+        """Each label by where it begins and ends."""
+        return {(label.start, label.end): label for label in self.all}
+
     def before(self, start: int, reach: int) -> Label | None:
         """The last label that ends within ``reach`` characters before ``start``, on the same line."""
         at = bisect.bisect_right(self._ends, start) - 1
